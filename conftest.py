@@ -1,0 +1,45 @@
+"""Options, profiles and the wiring; nothing else."""
+
+import pytest
+
+from fixtures import plugin
+from reports import terminal
+
+pytest_plugins = ["fixtures.plugin"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "stages(*names): the stages that a test is about")
+    plugin.configure(config)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return plugin.header(config)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    plugin.itemcollected(item)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not session.config.option.collectonly:
+        plugin.begin_prefetch(session.config, session.items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """Tell a worker of pytest-xdist which run it belongs to."""
+    node.workerinput["parity_run"] = str(node.config.stash[plugin.SESSION].scribe.folder)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    plugin.end(session.config)
+    if not plugin.is_worker(session.config):
+        folder = session.config.stash[plugin.SESSION].scribe.folder
+        terminal.finish(folder, plugin.run_header(session.config))
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    for line in terminal.summary(config.stash[plugin.SESSION].scribe.folder):
+        terminalreporter.write_line(line)

@@ -1,0 +1,117 @@
+"""First divergence: the earliest tap, in dataflow order, at which a stage is over its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from parity.measurements import CHAINED, ISOLATED, Measurement
+from parity.taps import BLOCK, EMBED, HEAD, TAPS
+
+#: The pipeline's order: each stage derives its weights from the one before.
+PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")
+
+_PARTS = (EMBED, BLOCK, HEAD)
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Where a stage first departs: ``worst`` is the strongest measurement at the first tap.
+
+    ``parallel`` are other taps over their limit that no failing tap explains either (q beside k);
+    ``clean`` are the taps it is computed from that are within theirs.
+    """
+
+    variant: str
+    stage: str
+    parent: str
+    worst: Measurement
+    parallel: tuple[str, ...]
+    clean: tuple[Measurement, ...]
+    inputs: int  # measured at this tap
+    failing: int  # of them over the limit
+
+    def __str__(self) -> str:
+        worst = self.worst
+        what = (
+            worst.problem
+            if worst.problem
+            else f"{worst.ratio:,.3g} times the rounding floor, limit {worst.limit:g}"
+        )
+        often = f"on {self.failing} of {self.inputs} comparisons there"
+        text = (
+            f"{self.variant}: {self.stage} departs from {self.parent} at {worst.place} "
+            f"({worst.mode}): {what}, {often}."
+        )
+        if self.parallel:
+            text += f" At the same place in the dataflow, too: {', '.join(self.parallel)}."
+        if self.clean:
+            known = ", ".join(f"{m.place} ({m.ratio:.2g})" for m in self.clean)
+            text += f" Last clean taps before it: {known}."
+        return text
+
+
+@cache
+def ancestors(tap: str) -> frozenset[str]:
+    """Every tap that a tap is computed from, within its part of the model."""
+    near = frozenset(name for name in TAPS[tap].after if name in TAPS)
+    return near.union(*(ancestors(name) for name in near))
+
+
+def _depth(measurement: Measurement) -> tuple[int, int]:
+    """Part of the model and block: what comes earlier in the computation sorts first."""
+    part = _PARTS.index(TAPS[measurement.tap].part)
+    return part, -1 if measurement.block is None else measurement.block
+
+
+def first(measurements: Iterable[Measurement]) -> Divergence | None:
+    """The first divergence of one variant: of its earliest failing stage, or None if all hold.
+
+    Isolated measurements are asked first: there a fault shows in its own block and nowhere else.
+    """
+    found = list(measurements)
+    failing = [m for m in found if not m.passed]
+    if not failing:
+        return None
+    stage = min((m.stage for m in failing), key=_place)
+    failing = [m for m in failing if m.stage == stage]
+    mode = ISOLATED if any(m.mode == ISOLATED for m in failing) else CHAINED
+    failing = [m for m in failing if m.mode == mode]
+    where = min(map(_depth, failing))
+    here = [m for m in failing if _depth(m) == where]
+    taps = {m.tap for m in here}
+    roots = [name for name in TAPS if name in taps and not ancestors(name) & taps]
+    at = [m for m in found if m.stage == stage and m.mode == mode and _depth(m) == where]
+    root = max(roots, key=lambda name: max(_strength(m) for m in here if m.tap == name))
+    worst = max((m for m in here if m.tap == root), key=_strength)
+    return Divergence(
+        variant=worst.variant,
+        stage=stage,
+        parent=_parent(stage),
+        worst=worst,
+        parallel=tuple(name for name in roots if name != root),
+        clean=_clean_before(root, at),
+        inputs=sum(m.tap == root for m in at),
+        failing=sum(m.tap == root for m in here),
+    )
+
+
+def _clean_before(root: str, at: list[Measurement]) -> tuple[Measurement, ...]:
+    """The strongest measurement of each tap that the root is directly computed from."""
+    near = [[m for m in at if m.tap == name and m.passed] for name in TAPS[root].after]
+    return tuple(max(group, key=_strength) for group in near if group)
+
+
+def _strength(measurement: Measurement) -> float:
+    return float("inf") if measurement.problem else measurement.ratio / measurement.limit
+
+
+def _place(stage: str) -> int:
+    return PIPELINE.index(stage) if stage in PIPELINE else len(PIPELINE)
+
+
+def _parent(stage: str) -> str:
+    """The stage whose weights it has; a plugged-in port is held against Meta's directly."""
+    order = [name for name in PIPELINE if name != "nnx"]
+    return order[max(order.index(stage) - 1, 0)] if stage in order else "meta"

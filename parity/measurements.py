@@ -1,0 +1,87 @@
+"""Measurements: one record a comparison, one JSON line a record.
+
+Every process of a run appends to fragments of its own; the controller merges them when the run
+ends, so that nothing is lost or doubled under pytest-xdist. Non-finite figures are written as
+null: the lines are strict JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from parity.inputs import Input
+from parity.yardstick import Comparison
+
+ISOLATED, CHAINED = "isolated", "chained"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One comparison of one tap; ``block`` is None outside the blocks, ``runtime`` names the
+    program that computed it, ``layer`` the layer of the suite that asked."""
+
+    variant: str
+    stage: str
+    mode: str
+    block: int | None
+    tap: str
+    batch: int
+    grid: tuple[int, int]
+    seed: int
+    ratio: float | None
+    floor: float
+    max_abs: float | None
+    max_abs_index: tuple[int, ...]
+    rel_max: float | None
+    cosine: float | None
+    limit: float
+    passed: bool
+    runtime: str
+    fault: str | None
+    layer: str
+    content: str
+    scale: float
+    problem: str
+
+    @property
+    def input(self) -> Input:
+        return Input(self.batch, tuple(self.grid), self.seed, self.content, self.scale)
+
+    @property
+    def place(self) -> str:
+        """Where it was taken: ``block 3, attn.k`` or ``cls``."""
+        return self.tap if self.block is None else f"block {self.block}, {self.tap}"
+
+
+def measurement(comparison: Comparison, drawn: Input, **where: Any) -> Measurement:
+    """A record of a comparison; ``where`` gives the fields that name the place."""
+    figures = asdict(comparison) | {"passed": comparison.passed}
+    for name in ("ratio", "max_abs", "rel_max", "cosine"):
+        figures[name] = figures[name] if math.isfinite(figures[name]) else None
+    return Measurement(
+        **figures, **where, batch=drawn.batch, grid=drawn.grid, seed=drawn.seed,
+        content=drawn.content, scale=drawn.scale,
+    )  # fmt: skip
+
+
+def write(path: Path, records: list[Measurement]) -> None:
+    """Append records to a file of JSON lines, one write per call."""
+    lines = "".join(json.dumps(asdict(record), allow_nan=False) + "\n" for record in records)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(lines)
+
+
+def read(path: Path) -> Iterator[Measurement]:
+    """The records of a file of JSON lines; a last line that was cut off is left out."""
+    with path.open(encoding="utf-8") as stream:
+        for line in stream:
+            if line.endswith("\n"):
+                fields = json.loads(line)
+                fields["grid"] = tuple(fields["grid"])
+                fields["max_abs_index"] = tuple(fields["max_abs_index"])
+                yield Measurement(**fields)

@@ -1,0 +1,136 @@
+"""The tap table: the named points of the computation, where they stand and who can show them.
+
+``after`` lists the taps a tap is computed from, so the table is the dataflow graph of the model:
+embedding, one block (repeated), head. Shapes are in words: B batch, N tokens, P patches, D model
+width, h heads, d head width, F hidden width, R registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from parity.variants import Variant
+
+EMBED, BLOCK, HEAD = "embed", "block", "head"
+
+
+@dataclass(frozen=True)
+class Tap:
+    name: str
+    part: str  # EMBED, BLOCK or HEAD
+    after: tuple[str, ...]
+    shape: tuple[str, ...]  # in words, see ``extent``
+    meaning: str
+    ffn: str = ""  # only for variants with this FFN kind; "" is every variant
+    #: stages that cannot show it, with the reason; every other stage must
+    absent: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def _tap(name, part, after, shape, meaning, ffn="", **absent) -> Tap:
+    return Tap(
+        name, part, tuple(after.split()), tuple(shape.split()), meaning, ffn,
+        MappingProxyType(absent),
+    )  # fmt: skip
+
+
+_TABLE = (
+    _tap("patch_embed", EMBED, "", "B P D", "patches projected, row by row"),
+    _tap("tokens", EMBED, "patch_embed", "B N D", "cls, registers, patches joined"),
+    _tap("rope.sin", EMBED, "", "P d", "sine of the rotary angles"),
+    _tap("rope.cos", EMBED, "", "P d", "cosine of the rotary angles"),
+    _tap("input", BLOCK, "", "B N D", "what the block is given"),
+    _tap("norm1", BLOCK, "input", "B N D", "first LayerNorm"),
+    _tap("attn.q_proj", BLOCK, "norm1", "B N D", "queries with bias, before rope"),
+    _tap("attn.k_proj", BLOCK, "norm1", "B N D", "keys, their bias masked, before rope"),
+    _tap("attn.v_proj", BLOCK, "norm1", "B N D", "values with bias"),
+    _tap("attn.q", BLOCK, "attn.q_proj", "B h N d", "queries after rope"),
+    _tap("attn.k", BLOCK, "attn.k_proj", "B h N d", "keys after rope"),
+    _tap("attn.logits", BLOCK, "attn.q attn.k", "B h N N", "scaled scores before the softmax"),
+    _tap("attn.probs", BLOCK, "attn.logits", "B h N N", "attention probabilities"),
+    _tap("attn.context", BLOCK, "attn.probs attn.v_proj", "B N D", "heads merged, before proj"),
+    _tap("attn.out", BLOCK, "attn.context", "B N D", "output projection"),
+    _tap("ls1", BLOCK, "attn.out", "B N D", "first LayerScale"),
+    _tap("residual1", BLOCK, "input ls1", "B N D", "first residual sum"),
+    _tap("norm2", BLOCK, "residual1", "B N D", "second LayerNorm"),
+    _tap("ffn.gate", BLOCK, "norm2", "B N F", "w1 x, before SiLU", "swiglu"),
+    _tap("ffn.up", BLOCK, "norm2", "B N F", "fc1 x before GELU, or w2 x"),
+    _tap("ffn.hidden", BLOCK, "ffn.gate ffn.up", "B N F", "activations into the last projection"),
+    _tap("ffn.out", BLOCK, "ffn.hidden", "B N D", "output of the FFN"),
+    _tap("ls2", BLOCK, "ffn.out", "B N D", "second LayerScale"),
+    _tap("output", BLOCK, "residual1 ls2", "B N D", "second residual sum: the block's output"),
+    _tap("norm", HEAD, "", "B N D", "final LayerNorm of every token"),
+    _tap("cls", HEAD, "norm", "B D", "normalized cls token"),
+    _tap("registers", HEAD, "norm", "B R D", "normalized registers"),
+    _tap("patches", HEAD, "norm", "B P D", "normalized patch tokens"),
+    _tap("pooled", HEAD, "patches", "B D", "mean of the normalized patch tokens"),
+)
+
+TAPS: MappingProxyType[str, Tap] = MappingProxyType({tap.name: tap for tap in _TABLE})
+
+#: The taps compared in chained mode, block by block: what one block hands to the next, and the
+#: sum half-way. The taps inside are compared in isolated mode, where a fault stays in its place.
+CHAINED = ("input", "residual1", "output")
+
+
+def taps_of(part: str, variant: Variant, stage: str) -> tuple[Tap, ...]:
+    """The taps that ``stage`` must show in one part of the model, in dataflow order."""
+    return tuple(
+        tap
+        for tap in _TABLE
+        if tap.part == part and tap.ffn in ("", variant.ffn) and stage not in tap.absent
+    )
+
+
+def extent(tap: Tap, variant: Variant, batch: int, grid: tuple[int, int]) -> tuple[int, ...]:
+    """The shape of a tap in numbers, for a batch and a patch grid (rows, columns)."""
+    patches = grid[0] * grid[1]
+    sizes = {
+        "B": batch, "N": variant.prefix + patches, "P": patches, "D": variant.dim,
+        "h": variant.heads, "d": variant.head_dim, "F": variant.hidden, "R": variant.registers,
+    }  # fmt: skip
+    return tuple(sizes[axis] for axis in tap.shape)
+
+
+def grid_of(images: np.ndarray, patch: int = 16) -> tuple[int, int]:
+    """The patch grid (rows, columns) of an image batch (B, 3, H, W)."""
+    return images.shape[2] // patch, images.shape[3] // patch
+
+
+def pooled(patches: np.ndarray) -> np.ndarray:
+    """Mean of patch tokens (B, P, D) to (B, D) float32, as the published workflow compares it.
+
+    No stage pools; the sum is taken in float64 so that the figure shows the patches' error alone.
+    """
+    return patches.mean(1, dtype=np.float64).astype(np.float32)
+
+
+def split_head(normed: np.ndarray, variant: Variant) -> dict[str, np.ndarray]:
+    """The head's taps from every token after the final norm, (B, N, D)."""
+    patches = normed[:, variant.prefix :]
+    parts = {
+        "norm": normed,
+        "cls": normed[:, 0],
+        "registers": normed[:, 1 : variant.prefix],
+        "patches": patches,
+        "pooled": pooled(patches),
+    }
+    return contiguous(parts)
+
+
+def named_features(shown: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The head's taps from the dictionary that Equimo's ``forward_features`` returns."""
+    patches = np.asarray(shown["x_norm_patchtokens"])
+    return {
+        "cls": np.asarray(shown["x_norm_cls_token"]),
+        "registers": np.asarray(shown["x_norm_reg_tokens"]),
+        "patches": patches,
+        "pooled": pooled(patches),
+    }
+
+
+def contiguous(taps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.ascontiguousarray(value) for name, value in taps.items()}

@@ -1,0 +1,43 @@
+"""Layer 1: every parameter of a stage is accounted for, bit by bit."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+
+
+def bits(value: np.ndarray) -> str:
+    """Identity of the numbers of a tensor, whatever its shape."""
+    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+
+
+@pytest.mark.stages("equimo", "mapped")
+def test_every_parameter_comes_bit_equal_from_the_stage_before(stage, parent):
+    sources, shown, table = parent.parameters(), stage.parameters(), stage.table()
+    table.account(sources, {name: value.shape for name, value in shown.items()})
+    for transfer in table.transfers:
+        expected = transfer.apply(sources)
+        assert expected.tobytes() == shown[transfer.target].tobytes(), f"{transfer} is not bit-equal"
+
+
+@pytest.mark.stages("equimo", "mapped")
+def test_mapping_table(stage, snapshot):
+    table = stage.table()
+    unused = [f"unused: {name} ({reason})" for name, reason in table.unused.items()]
+    assert "\n".join([*map(str, table.transfers), *unused]) == snapshot
+
+
+@pytest.mark.stages("onnx")
+def test_every_tensor_of_the_file_is_one_of_the_mapped_parameters(stage, mapped_file):
+    """Rope tables are the only float tensors that are computed; the layers above measure those."""
+    parameters = {name: value for name, value in mapped_file.items() if value.ndim}
+    periods = parameters.pop(".dino_rope.periods")
+    stored = {n: v for n, v in stage.parameters().items() if "rotary" not in n}
+    expected = Counter(bits(value) for value in parameters.values())
+    found = Counter(bits(value) for value in stored.values())
+    lost = [name for name, value in parameters.items() if not found[bits(value)]]
+    strange = [name for name, value in stored.items() if not expected[bits(value)]]
+    assert (lost, strange) == ([], [])
+    assert found == expected, "a parameter is stored more often, or less, than it is used"
+    assert len(periods)

@@ -1,0 +1,40 @@
+"""Layer 5: the exported files themselves, beside tapped copies that say where they depart.
+
+Tapping can change which nodes a runtime fuses, so the untouched file is what is judged; the copy's
+taps are measured too, and its result must be as faithful as the file's.
+"""
+
+import pytest
+
+from parity.inputs import parse
+from parity.measurements import CHAINED
+from parity.taps import CHAINED as HANDED_ON
+from parity.taps import HEAD
+
+RETURNED = ("cls", "patches", "pooled")
+
+
+@pytest.fixture
+def recording(pipe, form):
+    """One image for the static file; two for the dynamic one, so that batches could leak."""
+    if form == "static":
+        return pipe.recording(parse("B1 14x14 seed=2"))
+    return pipe.recording(parse("B2 14x14 seed=3"), isolated=False)
+
+
+def test_the_untouched_file(exported, recording, gauge):
+    shown = exported.features(recording.images)
+    standards = recording.part(HEAD, CHAINED)
+    gauge.compare(shown, standards, RETURNED, recording.input, CHAINED)
+    gauge.hold()
+
+
+def test_its_tapped_copy_block_by_block(exported, recording, gauge):
+    names = HANDED_ON[1:]  # a block's input is the output of the block before
+    blocks, head = exported.chain(recording.images, names)
+    for i, shown in enumerate(blocks):
+        standards = recording.block(i, CHAINED)
+        gauge.compare(shown, standards, names, recording.input, CHAINED, block=i)
+    standards = recording.part(HEAD, CHAINED)
+    gauge.compare(head, standards, ("norm", *RETURNED), recording.input, CHAINED)
+    gauge.hold()

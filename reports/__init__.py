@@ -1,0 +1,1 @@
+"""Measurements in, reports out. Reads what a run recorded; imports neither tests nor stages."""

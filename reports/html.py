@@ -1,0 +1,119 @@
+"""The report of a run: one page that stands alone, from measurements.jsonl and run.json."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from parity import divergence, taps
+from parity.measurements import CHAINED, ISOLATED, Measurement
+from reports.run import MEASUREMENTS, RUN, read
+
+PAGE = "index.html"
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+_ORDER = {name: index for index, name in enumerate(taps.TAPS)}
+
+
+def write(folder: Path) -> Path:
+    """Write a run's page beside its files; the page's path."""
+    run, found = read(folder)
+    page = folder / PAGE
+    page.write_text(render(run, found), encoding="utf-8")
+    return page
+
+
+def render(run: dict[str, Any], found: list[Measurement]) -> str:
+    """The page as text."""
+    names = dict.fromkeys(m.variant for m in found)
+    return _TEMPLATES.get_template(PAGE).render(
+        run=run,
+        variants=[_variant(name, [m for m in found if m.variant == name], run) for name in names],
+        compared=sum(not m.problem for m in found),
+        declared=len(found),
+        failed=sum(not m.passed for m in found),
+        files=(MEASUREMENTS, RUN),
+    )
+
+
+def _variant(name: str, found: list[Measurement], run: dict[str, Any]) -> dict[str, Any]:
+    stages = list(dict.fromkeys(m.stage for m in found))
+    return {
+        "name": name,
+        "checkpoint": run["checkpoints"].get(name),
+        "divergence": divergence.first(found),
+        "stages": [_stage(stage, [m for m in found if m.stage == stage]) for stage in stages],
+        "inputs": list(dict.fromkeys(str(m.input) for m in found)),
+    }
+
+
+def _stage(name: str, found: list[Measurement]) -> dict[str, Any]:
+    """A stage's grids of worst ratios, one a mode: a row a block, a column a tap."""
+    return {
+        "name": name,
+        "runtimes": list(dict.fromkeys(m.runtime for m in found)),
+        "divergence": divergence.first(found),
+        "worst": max(found, key=_strength),
+        "count": len(found),
+        "grids": [
+            _grid(mode, [m for m in found if m.mode == mode])
+            for mode in (ISOLATED, CHAINED)
+            if any(m.mode == mode for m in found)
+        ],
+    }
+
+
+def _grid(mode: str, found: list[Measurement]) -> dict[str, Any]:
+    cells: dict[tuple[int | None, str], list[Measurement]] = defaultdict(list)
+    for m in found:
+        cells[m.block, m.tap].append(m)
+
+    def columns(inside: bool) -> list[str]:
+        names = {m.tap for m in found if (m.block is not None) == inside}
+        return sorted(names, key=_ORDER.__getitem__)
+
+    blocks = sorted({m.block for m in found if m.block is not None})
+    return {
+        "mode": mode,
+        "block_taps": columns(True),
+        "rows": [(i, [_cell(cells.get((i, tap))) for tap in columns(True)]) for i in blocks],
+        "ends": [(tap, _cell(cells[None, tap])) for tap in columns(False)],
+    }
+
+
+def _cell(found: list[Measurement] | None) -> dict[str, Any] | None:
+    """The worst measurement of one block and tap over all inputs, and how it is coloured."""
+    if not found:
+        return None
+    worst = max(found, key=_strength)
+    share = _strength(worst)
+    return {
+        "text": worst.problem.split(":")[0] if worst.problem else f"{worst.ratio:.2f}",
+        "level": "over" if share > 1 else f"l{min(4, int(share * 5))}",
+        "title": _told(worst, len(found)),
+    }
+
+
+def _told(m: Measurement, count: int) -> str:
+    if m.problem:
+        return f"{m.place}: {m.problem} ({m.input})"
+    return (
+        f"{m.place}: noise ratio {m.ratio:.3g} of limit {m.limit:g}; floor {m.floor:.2e}, max |Δ| "
+        f"{m.max_abs:.2e} at {list(m.max_abs_index)}, cosine {m.cosine:.9f}; worst of {count}: "
+        f"{m.input}, {m.runtime}"
+    )
+
+
+def _strength(m: Measurement) -> float:
+    return math.inf if m.problem else m.ratio / m.limit
