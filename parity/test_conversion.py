@@ -1,15 +1,15 @@
 """Layer 1: every parameter of a stage is accounted for, bit by bit."""
 
-import hashlib
 from collections import Counter
 
 import numpy as np
 import pytest
+import xxhash
 
 
 def bits(value: np.ndarray) -> str:
     """Identity of the numbers of a tensor, whatever its shape."""
-    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(value).data)
 
 
 @pytest.mark.stages("equimo", "mapped")
