@@ -21,6 +21,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     plugin.itemcollected(item)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    plugin.in_pipeline_order(config.stash[plugin.SESSION], items)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly:
         plugin.begin_prefetch(session.config, session.items)

@@ -30,8 +30,7 @@ def test_the_untouched_file(exported, recording, gauge):
     gauge.hold()
 
 
-@pytest.mark.usefixtures("level")
-def test_its_tapped_copy_block_by_block(exported, recording, gauge):
+def test_its_tapped_copy_block_by_block(exported, level, recording, gauge):
     blocks, head = exported.chain(recording.images)
     for i, shown in enumerate(blocks):
         standards = recording.block(i, CHAINED)
