@@ -4,9 +4,7 @@ from parity import taps
 from parity.measurements import ISOLATED
 
 
-def test_every_tap_of_every_block_stays_at_the_floor(
-    stage, stage_name, variant, recording, gauge
-):
+def test_every_tap_of_every_block_stays_at_the_floor(stage, stage_name, variant, recording, gauge):
     declared = tuple(tap.name for tap in taps.taps_of(taps.BLOCK, variant, stage_name))
     for i in range(variant.depth):
         shown = stage.block(i, recording.block_input(i), recording.input.grid)

@@ -18,7 +18,9 @@ def test_every_parameter_comes_bit_equal_from_the_stage_before(stage, parent):
     table.account(sources, {name: value.shape for name, value in shown.items()})
     for transfer in table.transfers:
         expected = transfer.apply(sources)
-        assert expected.tobytes() == shown[transfer.target].tobytes(), f"{transfer} is not bit-equal"
+        assert expected.tobytes() == shown[transfer.target].tobytes(), (
+            f"{transfer} is not bit-equal"
+        )
 
 
 @pytest.mark.stages("equimo", "mapped")

@@ -11,9 +11,7 @@ def names(part, variant, stage_name):
 def test_embedding_and_rope_tables(stage, stage_name, variant, recording, gauge):
     shown = stage.embed(recording.images)
     declared = names(taps.EMBED, variant, stage_name)
-    gauge.compare(
-        shown, recording.part(taps.EMBED, ISOLATED), declared, recording.input, ISOLATED
-    )
+    gauge.compare(shown, recording.part(taps.EMBED, ISOLATED), declared, recording.input, ISOLATED)
     gauge.hold()
 
 

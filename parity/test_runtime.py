@@ -31,6 +31,7 @@ def test_the_untouched_file(exported, recording, gauge):
 
 
 def test_its_tapped_copy_block_by_block(exported, level, recording, gauge):
+    gauge.runtime += ", tapped copy"
     blocks, head = exported.chain(recording.images)
     for i, shown in enumerate(blocks):
         standards = recording.block(i, CHAINED)

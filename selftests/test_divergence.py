@@ -1,0 +1,70 @@
+"""The first divergence follows the dataflow, not the order of a list."""
+
+from dataclasses import replace
+
+import pytest
+
+from parity import divergence
+from parity.inputs import Input
+from parity.measurements import CHAINED, ISOLATED, measurement
+from parity.taps import TAPS
+from parity.yardstick import Comparison
+
+
+def taken(tap, ratio, block=0, stage="equimo", mode=ISOLATED, problem=""):
+    comparison = Comparison(ratio, 1e-7, 1e-6, (0,), 1e-6, 1.0, 4.0, problem)
+    return measurement(
+        comparison, Input(1, (2, 2)), variant="vits16", stage=stage, mode=mode, block=block,
+        tap=tap, runtime="", fault=None, layer="blocks",
+    )  # fmt: skip
+
+
+def clean(block=0):
+    return [taken(tap.name, 0.9, block) for tap in TAPS.values() if tap.part == "block"]
+
+
+def with_faults(**ratios):
+    return [
+        replace(m, ratio=ratios[m.tap], passed=False) if m.tap in ratios else m for m in clean()
+    ]
+
+
+def test_all_clean_is_no_divergence():
+    assert divergence.first(clean()) is None
+
+
+def test_the_earliest_tap_in_the_dataflow_is_named():
+    found = divergence.first(with_faults(**{"output": 900.0, "attn.k": 70.0, "attn.logits": 80.0}))
+    assert (found.worst.tap, found.parallel) == ("attn.k", ())
+    assert [m.tap for m in found.clean] == ["attn.k_proj"]
+
+
+def test_branches_that_do_not_explain_each_other_are_both_named():
+    found = divergence.first(with_faults(**{"attn.q": 50.0, "attn.k": 70.0, "output": 9000.0}))
+    assert (found.worst.tap, found.parallel) == ("attn.k", ("attn.q",))
+
+
+def test_an_earlier_block_comes_first_however_weak():
+    found = divergence.first([*clean(), taken("output", 5.0, 3), taken("norm1", 1e6, 7)])
+    assert found.worst.block == 3
+
+
+def test_the_stage_edge_is_that_of_the_earliest_stage():
+    found = divergence.first([taken("norm1", 9.0, stage="onnx"), taken("ls2", 9.0, stage="mapped")])
+    assert (found.stage, found.parent) == ("mapped", "equimo")
+
+
+def test_isolated_measurements_are_asked_before_chained():
+    found = divergence.first([taken("output", 9.0, 1, mode=CHAINED), taken("norm1", 9.0, 6)])
+    assert (found.worst.mode, found.worst.block) == (ISOLATED, 6)
+
+
+def test_a_problem_is_told_in_its_words():
+    broken = taken("attn.q", float("nan"), problem="absent: declared for this stage, not shown")
+    assert "attn.q (isolated): absent" in str(divergence.first([broken]))
+
+
+@pytest.mark.parametrize("tap", [t.name for t in TAPS.values()])
+def test_the_tap_table_is_a_graph_without_circles(tap):
+    assert tap not in divergence.ancestors(tap)
+    assert all(name in TAPS for name in TAPS[tap].after)

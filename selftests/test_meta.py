@@ -1,0 +1,147 @@
+"""Is the reference right? Held against an independent port, and against itself in one piece."""
+
+import numpy as np
+import pytest
+import torch
+
+from fixtures.meta import Backbone, Meta, Qkv, backbone
+from fixtures.release import write
+from parity.inputs import Input
+from parity.measurements import CHAINED, ISOLATED
+from parity.taps import HEAD
+from parity.variants import VARIANTS
+from parity.yardstick import compare
+
+VITS16 = VARIANTS["vits16"]
+GRIDS = [Input(2, (2, 8), 1), Input(1, (14, 14), 2), Input(1, (5, 3), 4), Input(2, (1, 1), 5)]
+
+#: Meta's names to those of transformers' port, within a block.
+HUGGING_FACE = {
+    "norm1": "norm1", "attn.proj": "attention.o_proj", "norm2": "norm2",
+    "mlp.fc1": "mlp.up_proj", "mlp.fc2": "mlp.down_proj",
+}  # fmt: skip
+
+
+def hugging_face(checkpoint) -> dict[str, torch.Tensor]:
+    """The checkpoint in transformers' names; its attention has no k bias at all."""
+    state = {
+        "embeddings.cls_token": checkpoint["cls_token"],
+        "embeddings.register_tokens": checkpoint["storage_tokens"],
+        "embeddings.mask_token": checkpoint["mask_token"][None],
+        "embeddings.patch_embeddings.weight": checkpoint["patch_embed.proj.weight"],
+        "embeddings.patch_embeddings.bias": checkpoint["patch_embed.proj.bias"],
+        "norm.weight": checkpoint["norm.weight"],
+        "norm.bias": checkpoint["norm.bias"],
+    }
+    for i in range(VITS16.depth):
+        meta, theirs = f"blocks.{i}", f"model.layer.{i}"
+        for ours, name in HUGGING_FACE.items():
+            for leaf in ("weight", "bias"):
+                state[f"{theirs}.{name}.{leaf}"] = checkpoint[f"{meta}.{ours}.{leaf}"]
+        for n in "12":
+            state[f"{theirs}.layer_scale{n}.lambda1"] = checkpoint[f"{meta}.ls{n}.gamma"]
+        weights = np.split(checkpoint[f"{meta}.attn.qkv.weight"], 3)
+        biases = np.split(checkpoint[f"{meta}.attn.qkv.bias"], 3)
+        for letter, weight, bias in zip("qkv", weights, biases, strict=True):
+            state[f"{theirs}.attention.{letter}_proj.weight"] = weight
+            if letter != "k":
+                state[f"{theirs}.attention.{letter}_proj.bias"] = bias
+    return {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+
+
+@pytest.fixture(scope="module")
+def port(vits16):
+    """transformers' DINOv3ViTModel with our weights, its rope set from the checkpoint's periods."""
+    transformers = pytest.importorskip("transformers", reason="pip install dinov3-parity[test]")
+    config = transformers.DINOv3ViTConfig(
+        hidden_size=VITS16.dim, num_hidden_layers=VITS16.depth, num_attention_heads=VITS16.heads,
+        intermediate_size=VITS16.hidden, num_register_tokens=VITS16.registers,
+        patch_size=VITS16.patch, layer_norm_eps=VITS16.eps,
+    )  # fmt: skip
+    model = transformers.DINOv3ViTModel(config).eval()
+    model.load_state_dict(hugging_face(vits16.checkpoint), strict=True)
+    periods = torch.from_numpy(np.array(vits16.checkpoint["rope_embed.periods"]))
+    model.rope_embeddings.inv_freq.copy_(1 / periods)
+    return model
+
+
+@pytest.mark.parametrize("drawn", GRIDS, ids=str)
+def test_an_independent_port_agrees_within_twice_the_floor(vits16, port, drawn):
+    recording = vits16.recording(drawn, isolated=False)
+    with torch.inference_mode():
+        shown = port(torch.from_numpy(recording.images)).last_hidden_state.numpy()
+    found = compare("norm", recording.part(HEAD, CHAINED)["norm"], shown)
+    assert not found.problem
+    assert found.ratio <= 2, f"{found.ratio:.2f} times the floor on {drawn}"
+
+
+def test_without_the_checkpoints_periods_the_port_is_told_apart(vits16, port):
+    """The agreement above is no accident of a blunt yardstick: unrounded periods break it."""
+    exact = 1 / 100 ** (torch.arange(0, 1, 4 / VITS16.head_dim))
+    kept = port.rope_embeddings.inv_freq.clone()
+    port.rope_embeddings.inv_freq.copy_(exact)
+    try:
+        recording = vits16.recording(GRIDS[0], isolated=False)
+        with torch.inference_mode():
+            shown = port(torch.from_numpy(recording.images)).last_hidden_state.numpy()
+    finally:
+        port.rope_embeddings.inv_freq.copy_(kept)
+    assert compare("norm", recording.part(HEAD, CHAINED)["norm"], shown).ratio > 50
+
+
+@pytest.mark.parametrize("drawn", GRIDS[:2], ids=str)
+def test_block_by_block_is_bit_equal_to_the_whole_model(vits16, drawn):
+    stage, recording = Meta(VITS16, vits16.checkpoint), vits16.recording(drawn, isolated=False)
+    tokens = stage.embed(recording.images)["tokens"]
+    for i in range(VITS16.depth):
+        tokens = stage.block(i, tokens, drawn.grid)["output"]
+    whole = stage.features(recording.images)
+    assert all(np.array_equal(value, whole[name]) for name, value in stage.head(tokens).items())
+
+
+def test_a_fresh_run_repeats_the_recording(vits16):
+    recording = vits16.recording(GRIDS[0])
+    stage = Meta(VITS16, vits16.checkpoint)
+    shown = stage.block(5, recording.block_input(5), GRIDS[0].grid)
+    part = recording.block(5, ISOLATED)
+    assert set(shown) == set(part)
+    assert all(compare(tap, part[tap], shown[tap]).ratio <= 1.2 for tap in part)
+
+
+def test_the_state_dict_has_metas_names(vits16, tmp_path):
+    write(vits16.checkpoint, tmp_path / "vits16.pth")
+    state = torch.load(tmp_path / "vits16.pth", weights_only=True)
+    assert Backbone(VITS16).load_state_dict(state, strict=True)
+    assert list(backbone(VITS16, vits16.checkpoint).state_dict().keys() ^ state.keys()) == []
+
+
+def test_a_mask_that_was_never_loaded_poisons_everything():
+    with torch.inference_mode():
+        assert Qkv(VITS16)(torch.zeros(1, 1, VITS16.dim)).isnan().any()
+
+
+def test_the_k_bias_has_no_effect(vits16):
+    louder = dict(vits16.checkpoint)
+    k_third = np.repeat(np.float32([0, 100, 0]), VITS16.dim)
+    for name in louder:
+        if name.endswith("qkv.bias"):
+            louder[name] = louder[name] + k_third
+    images = GRIDS[0].images()
+    shown, same = (Meta(VITS16, c).features(images)["cls"] for c in (louder, vits16.checkpoint))
+    assert np.array_equal(shown, same)
+
+
+@pytest.mark.parametrize("name", ["vits16plus", "vit7b16"])
+def test_swiglu_and_blocks_without_qkv_bias_run_block_by_block(name):
+    """One block of the other structures, against the formula written out in NumPy."""
+    from dataclasses import replace
+
+    from fixtures.synthetic import Synthetic
+
+    small = replace(VARIANTS[name], dim=64, heads=2, hidden=96, depth=1)
+    checkpoint = Synthetic(small)
+    tokens = np.random.default_rng(0).standard_normal((1, 9, 64), dtype=np.float32)
+    taps = Meta(small, checkpoint, torch.float64).block(0, tokens, (2, 2))
+    silu = taps["ffn.gate"] / (1 + np.exp(-taps["ffn.gate"]))
+    assert np.allclose(taps["ffn.hidden"], silu * taps["ffn.up"], rtol=1e-12)
+    assert ("blocks.0.attn.qkv.bias" in checkpoint) == small.qkv_bias

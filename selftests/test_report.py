@@ -1,0 +1,51 @@
+"""The page says what the records say, stands alone, and shows text as text."""
+
+import re
+from dataclasses import replace
+
+from reports import html, terminal
+from selftests.test_divergence import clean, with_faults
+
+RUN = {
+    "command": "pytest -k vits16", "started": "2026-01-01T00:00:00+00:00", "seconds": 1.0,
+    "versions": {"torch": "2"}, "host": {"cores": 2}, "stages": {}, "artifacts": [],
+    "checkpoints": {
+        "vits16": {
+            "kind": "synthetic", "description": "synthetic (revealing, seed 0)", "digest": "0" * 64
+        },
+    },
+}  # fmt: skip
+
+
+def test_a_clean_run_holds():
+    page = html.render(RUN, clean())
+    assert "every stage holds" in page
+    assert "First divergence" not in page
+    assert "synthetic (revealing, seed 0)" in page
+
+
+def test_a_departure_is_named_first():
+    page = html.render(RUN, with_faults(**{"attn.k": 700.0, "output": 80.0}))
+    assert "a stage departs" in page
+    assert "departs from meta at block 0, attn.k" in page
+    assert page.index("First divergence") < page.index("<table")
+
+
+def test_the_page_fetches_nothing():
+    page = html.render(RUN, clean())
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+    assert "@import" not in page and "url(" not in page
+
+
+def test_names_with_markup_show_as_text():
+    hostile = [replace(m, stage="<script>alert(1)</script>") for m in clean()]
+    page = html.render(RUN, hostile)
+    assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_the_terminal_ends_with_what_was_compared():
+    lines = terminal.verdicts(with_faults(**{"attn.k": 700.0}))
+    assert lines[0].startswith(
+        "vits16: equimo departs from meta at block 0, attn.k (isolated): 700"
+    )
+    assert terminal.counts(clean()).startswith(f"compared {len(clean())} of {len(clean())} taps, 0")

@@ -1,0 +1,86 @@
+"""Stages are the packages' own modules: accepted by them, and unchanged by being tapped."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from parity.inputs import Input
+from parity.yardstick import compare
+
+SMALL = Input(2, (2, 8), 1)
+SQUARE = Input(1, (14, 14), 2)
+
+
+def test_equimo_loads_the_archive_by_its_own_loader(vits16, tmp_path):
+    import equimo.io
+    import jax
+
+    archive = tmp_path / "dinov3_vits16.tar.lz4"
+    shutil.copy(vits16.artifact("equimo").path / "equimo.tar.lz4", archive)
+    loaded = equimo.io.load_model(cls="vit", path=archive)
+    ours = vits16.stage("equimo").model
+    for theirs, leaf in zip(jax.tree.leaves(loaded), jax.tree.leaves(ours), strict=True):
+        assert np.array_equal(theirs, leaf)
+
+
+def test_the_examples_own_class_loads_the_eqx(vits16):
+    import equinox as eqx
+    import jax
+    from jax2onnx.plugins.examples.eqx.dino import VisionTransformer
+
+    random = VisionTransformer(
+        img_size=224, patch_size=16, embed_dim=384, depth=12, num_heads=6, num_storage_tokens=4,
+        key=jax.random.PRNGKey(1),
+    )  # fmt: skip
+    loaded = eqx.tree_deserialise_leaves(vits16.artifact("mapped").path / "mapped.eqx", random)
+    ours = vits16.stage("mapped").model
+    for theirs, leaf in zip(jax.tree.leaves(loaded), jax.tree.leaves(ours), strict=True):
+        assert np.array_equal(theirs, leaf)
+
+
+@pytest.mark.parametrize("name", ["equimo", "mapped"])
+@pytest.mark.parametrize("drawn", [SMALL, SQUARE], ids=str)
+def test_a_tapped_block_computes_what_the_untapped_block_does(vits16, name, drawn):
+    """Operation by operation the two are bit-equal. Compiled, XLA may fuse around a tap: that
+    observer's effect stays far below what float32 itself may do."""
+    import equinox as eqx
+    import jax
+
+    stage, recording = vits16.stage(name), vits16.recording(drawn)
+    tokens = recording.block_input(3)
+    tapped, plain = (stage.arguments(3, tokens, drawn.grid, tapped=t) for t in (True, False))
+    with jax.disable_jit():
+        assert np.array_equal(stage.program.plain(*tapped), stage.program.plain(*plain))
+
+    compiled = np.asarray(eqx.filter_jit(stage.program.plain)(*plain))
+    shown = stage.block(3, tokens, drawn.grid)["output"]
+    standard = recording.block(3)["output"]
+    ratios = [compare("output", standard, output).ratio for output in (compiled, shown)]
+    assert ratios[1] == pytest.approx(ratios[0], rel=0.05)
+
+
+@pytest.mark.parametrize("form", ["static", "batch"])
+def test_onnx_accepts_the_export(vits16, form):
+    import onnx
+
+    onnx.checker.check_model(str(vits16.artifact("onnx", form).path / "model.onnx"))
+
+
+@pytest.mark.parametrize("level", ["disable", "all"])
+def test_the_whole_tapped_copy_returns_what_the_untouched_file_does(vits16, level):
+    """The observer's effect on the published files: none that a bit would show."""
+    stage = vits16.stage("onnx", level=level)
+    images = SQUARE.images()
+    _, copy = stage.chain(images)
+    untouched = stage.features(images)
+    worst = max(np.abs(copy[tap] - untouched[tap]).max() for tap in untouched)
+    assert worst < 1e-5
+
+
+def test_mapped_parameters_read_without_jax_are_those_of_the_model(vits16):
+    from fixtures.eqx import arrays
+
+    read = arrays(vits16.artifact("mapped").path)
+    for path, value in vits16.stage("mapped").parameters().items():
+        assert np.array_equal(read[path], value)
