@@ -2,8 +2,10 @@
 
 import pytest
 
-from fixtures import plugin
-from reports import terminal
+pytest.register_assert_rewrite("fixtures.plugin")
+
+from fixtures import plugin  # noqa: E402
+from reports import terminal  # noqa: E402
 
 pytest_plugins = ["fixtures.plugin"]
 
