@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly:
-        plugin.begin_prefetch(session.config, session.items)
+        plugin.begin(session.config, session.items)
 
 
 @pytest.hookimpl(optionalhook=True)

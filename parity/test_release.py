@@ -1,21 +1,14 @@
 """Layer 6: the published workflow's own acceptance: an image in, CLS and pooled patches out."""
 
-import pytest
-
 from parity.gauge import published_gate
-from parity.inputs import parse
 from parity.measurements import CHAINED
 from parity.taps import HEAD
 
 COMPARED = ("cls", "pooled")
 
 
-@pytest.fixture
-def recording(pipe):
-    return pipe.recording(parse("B1 14x14 seed=2"))
-
-
-def test_cls_and_pooled_patches_of_the_whole_model(stage, recording, gauge):
+def test_cls_and_pooled_patches_of_the_whole_model(stage, square_recording, gauge):
+    recording = square_recording
     standards = recording.part(HEAD, CHAINED)
     shown = stage.features(recording.images)
     gauge.compare(shown, standards, COMPARED, recording.input, CHAINED)

@@ -4,9 +4,6 @@ Tapping can change which nodes a runtime fuses, so the untouched file is what is
 taps are measured too, and its result must be as faithful as the file's.
 """
 
-import pytest
-
-from parity.inputs import parse
 from parity.measurements import CHAINED
 from parity.taps import CHAINED as HANDED_ON
 from parity.taps import HEAD
@@ -15,22 +12,16 @@ SHOWN = HANDED_ON[1:]  # a block's input is the output of the block before
 RETURNED = ("cls", "patches", "pooled")
 
 
-@pytest.fixture
-def recording(pipe, form):
-    """One image for the static file; two for the dynamic one, so that batches could leak."""
-    if form == "static":
-        return pipe.recording(parse("B1 14x14 seed=2"))
-    return pipe.recording(parse("B2 14x14 seed=3"), isolated=False)
-
-
-def test_the_untouched_file(exported, recording, gauge):
+def test_the_untouched_file(exported, file_recording, gauge):
+    recording = file_recording
     shown = exported.features(recording.images)
     standards = recording.part(HEAD, CHAINED)
     gauge.compare(shown, standards, RETURNED, recording.input, CHAINED)
     gauge.hold()
 
 
-def test_its_tapped_copy_block_by_block(exported, level, recording, gauge):
+def test_its_tapped_copy_block_by_block(exported, level, file_recording, gauge):
+    recording = file_recording
     gauge.runtime += ", tapped copy"
     blocks, head = exported.chain(recording.images)
     for i, shown in enumerate(blocks):

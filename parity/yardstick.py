@@ -55,14 +55,6 @@ class Floor:
     setter: str
 
 
-def floor(truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Floor:
-    """The floor of a tap from its float64 truth and Meta's float32 runs by name."""
-    errors = {name: rms(run.astype(np.float64) - truth) for name, run in runs.items()}
-    errors["rounding"] = max(ROUNDING * EPS32 * rms(truth), TINY32)
-    setter = max(errors, key=errors.__getitem__)
-    return Floor(errors[setter], setter)
-
-
 @dataclass(frozen=True)
 class Standard:
     """What a stage is measured against at one tap.
@@ -86,7 +78,11 @@ def standard(truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Standard:
     """The standard of a tap from its float64 truth and Meta's float32 runs, ``meta`` among them."""
     meta = runs["meta"]
     rest = (truth - meta).astype(np.float32)
-    return Standard(meta, rest, rms(truth), floor(truth, runs))
+    scale = rms(truth)
+    errors = {name: rms(run - meta - rest) for name, run in runs.items()}
+    errors["rounding"] = max(ROUNDING * EPS32 * scale, TINY32)
+    setter = max(errors, key=errors.__getitem__)
+    return Standard(meta, rest, scale, Floor(errors[setter], setter))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from fixtures.selection import keyword
 from parity import measurements
 from reports.run import MEASUREMENTS, RUN
 
@@ -20,12 +19,13 @@ sys.exit(code)
 @pytest.fixture
 def warm(vits16):
     """The store has what the ONNX tests need."""
-    from fixtures.plugin import DRAWN
+    from fixtures.plugin import DRAWN, FILE_DRAWN
     from parity.inputs import parse
 
     for line in DRAWN:
         vits16.recording(parse(line))
-    vits16.recording(parse("B2 14x14 seed=3"), isolated=False)
+    for line, isolated in FILE_DRAWN.values():
+        vits16.recording(parse(line), isolated)
     for form in ("batch", "static"):
         vits16.artifact("onnx", form)
 
@@ -104,5 +104,37 @@ def test_the_vocabulary_imports_numpy_and_nothing_heavier():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_keyword_is_not_a_variants_name():
-    assert keyword("vits16") != "vits16"
+PORT = """
+from fixtures.meta import Meta
+
+class Right(Meta):
+    name = "right"
+
+class WrongEps(Meta):
+    name = "wrong"
+    def module(self, i):
+        block = super().module(i)
+        block.norm2.eps = 1e-6
+        return block
+"""
+
+
+@pytest.mark.parametrize(
+    ("port", "code", "words"),
+    [
+        ("Right", 0, "vits16: right hold"),
+        ("WrongEps", 1, "vits16: wrong departs from meta at block 0, norm2 (isolated)"),
+    ],
+)
+def test_a_port_from_a_file_is_held_against_meta(run_pytest, warm, tmp_path, port, code, words):
+    (tmp_path / "port.py").write_text(PORT)
+    name = "right" if port == "Right" else "wrong"
+    shown = run_pytest(f"--stage={tmp_path / 'port.py'}:{port}", "-k", f"vits16 and {name}")
+    assert shown.code == code, shown.out
+    assert words in shown.out
+
+
+def test_a_port_that_is_not_there_is_told_in_a_paragraph(run_pytest, tmp_path):
+    shown = run_pytest(f"--stage={tmp_path / 'none.py'}:Port", "-k", "vits16")
+    assert shown.code == pytest.ExitCode.USAGE_ERROR
+    assert "write path/to/module.py:Name" in shown.out and "Traceback" not in shown.out

@@ -1,5 +1,6 @@
 """Artifacts are made once, found again, noticed when damaged, and never left half made."""
 
+import os
 import subprocess
 import sys
 
@@ -57,6 +58,13 @@ def test_a_damaged_artifact_is_made_again(fresh, damage):
     second = fresh.fetch("thing", "vits16", INGREDIENTS, maker())
     assert not second.reused
     assert (second.path / "file.txt").read_text() == "content"
+
+
+def test_a_copied_store_is_still_good(fresh):
+    """Only the times differ; the checksums hold."""
+    first = fresh.fetch("thing", "vits16", INGREDIENTS, maker())
+    os.utime(first.path / "file.txt", (1, 1))
+    assert fresh.fetch("thing", "vits16", INGREDIENTS, never).reused
 
 
 def test_a_maker_that_fails_leaves_nothing(fresh):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parity import yardstick
-from parity.yardstick import EPS32, Floor, Standard, compare, floor, rms, standard
+from parity.yardstick import EPS32, Floor, Standard, compare, rms, standard
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(2, 33))
 
@@ -24,7 +24,7 @@ def test_ratio_is_the_error_in_units_of_the_floor(truth, factor):
     meta = (truth * (1 + 1e-6 * rng.standard_normal(truth.shape))).astype(np.float32)
     shown = (truth + factor * (meta - truth)).astype(np.float32)
     found = compare("norm1", standard(truth, {"meta": meta}), shown)
-    by_hand = rms(shown - truth) / floor(truth, {"meta": meta}).value
+    by_hand = rms(shown - truth) / standard(truth, {"meta": meta}).floor.value
     assert found.ratio == pytest.approx(by_hand, rel=1e-4)
     shown = shown.astype(np.float64)
     assert found.cosine == pytest.approx(
@@ -37,7 +37,7 @@ def test_one_honest_rounding_is_about_one_floor(truth):
     """Where Meta is exact the floor is one rounding of the truth: correct rounding stays within."""
     rounded = truth.astype(np.float32)
     exact = Standard(rounded, np.float32(truth - rounded), rms(truth), Floor(1.0, "none"))
-    lower = floor(truth, {"meta": rounded})
+    lower = standard(truth, {"meta": rounded}).floor
     assert rms(rounded - exact.truth) / lower.value <= 2.5
     assert lower.value >= yardstick.ROUNDING * EPS32 * rms(truth) * 0.999
 
@@ -45,7 +45,7 @@ def test_one_honest_rounding_is_about_one_floor(truth):
 def test_the_worst_twin_sets_the_floor():
     truth = np.ones(100)
     runs = {"meta": np.full(100, 1 + 1e-6, np.float32), "twin": np.full(100, 1 - 3e-6, np.float32)}
-    found = floor(truth, runs)
+    found = standard(truth, runs).floor
     assert found.setter == "twin"
     assert found.value == pytest.approx(3e-6, rel=0.05)
 
