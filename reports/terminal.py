@@ -52,7 +52,7 @@ def counts(found: list[Measurement]) -> str:
 def stored(run: dict[str, Any]) -> str:
     """What was made and what was reused from the store, by kind."""
     kinds: dict[tuple[str, bool], int] = {}
-    made = {a["key"] for a in run["artifacts"] if not a["reused"]}
+    made = {a["key"] for a in run["artifacts"] if a["made_now"]}
     for key, kind in {a["key"]: a["kind"] for a in run["artifacts"]}.items():
         kinds[kind, key in made] = kinds.get((kind, key in made), 0) + 1
 
