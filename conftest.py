@@ -42,10 +42,11 @@ def pytest_configure_node(node) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     plugin.end(session.config)
     if not plugin.is_worker(session.config):
-        folder = session.config.stash[plugin.SESSION].scribe.folder
-        terminal.finish(folder, plugin.run_header(session.config))
+        run = session.config.stash[plugin.SESSION]
+        run.reported = terminal.finish(run.scribe.folder, plugin.run_header(session.config))
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    for line in terminal.summary(config.stash[plugin.SESSION].scribe.folder):
+    run = config.stash[plugin.SESSION]
+    for line in terminal.summary(run.scribe.folder) if run.reported else ():
         terminalreporter.write_line(line)

@@ -12,6 +12,9 @@ from parity.taps import BLOCK, EMBED, HEAD, TAPS
 #: The pipeline's order: each stage derives its weights from the one before.
 PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")
 
+#: Layers that run on inputs of their own, whatever is drawn.
+_OWN_INPUTS = ("runtime", "release")
+
 _PARTS = (EMBED, BLOCK, HEAD)
 
 
@@ -31,6 +34,14 @@ class Divergence:
     clean: tuple[Measurement, ...]
     inputs: int  # measured at this tap
     failing: int  # of them over the limit
+
+    @property
+    def command(self) -> str:
+        """What repeats it, on the worst input."""
+        worst = self.worst
+        words = f"{worst.variant} and {worst.stage} and {worst.layer}"
+        again = "" if worst.layer in _OWN_INPUTS else f" --reproduce '{worst.input}'"
+        return f'pytest -k "{words}"{again}'
 
     def __str__(self) -> str:
         worst = self.worst

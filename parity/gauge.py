@@ -24,7 +24,6 @@ class Gauge:
     layer: str
     runtime: str
     record: Callable[[list[Measurement]], None]
-    command: str  # repeats the test
     taken: list[Measurement] = field(default_factory=list)
 
     def compare(
@@ -58,8 +57,8 @@ class Gauge:
         if found:
             failed = sum(not m.passed for m in self.taken)
             raise AssertionError(
-                f"{found}\n{failed} of {len(self.taken)} comparisons failed; worst input "
-                f"{found.worst.input}.\nReproduce: {self.command}"
+                f"{found}\n{failed} of {len(self.taken)} comparisons failed.\n"
+                f"Reproduce: {found.command}"
             )
 
 

@@ -43,3 +43,8 @@ def test_every_tensor_of_the_file_is_one_of_the_mapped_parameters(stage, mapped_
     assert (lost, strange) == ([], [])
     assert found == expected, "a parameter is stored more often, or less, than it is used"
     assert len(periods)
+
+
+def test_operators_and_signature_of_the_file(exported, snapshot):
+    """What a change of jax2onnx would show first: a norm taken apart, a GELU unfused."""
+    assert "\n".join(exported.anatomy()) == snapshot

@@ -66,6 +66,10 @@ class Scribe:
     folder: Path
     process: str
 
+    def begin(self) -> None:
+        """Clear what a run that was killed may have left in the same folder; for the controller."""
+        shutil.rmtree(self._fragments, ignore_errors=True)
+
     def record(self, records: list[Measurement]) -> None:
         self._fragments.mkdir(parents=True, exist_ok=True)
         measurements.write(self._fragments / f"{self.process}.jsonl", records)

@@ -8,19 +8,19 @@ from typing import Any
 from parity import divergence
 from parity.measurements import Measurement
 from reports import html
-from reports.run import RUN, merge, read
+from reports.run import merge, read
 
 
-def finish(folder: Path, header: dict[str, Any]) -> None:
-    """Merge a run's fragments and write its report beside them; nothing if nothing was measured."""
-    if merge(folder, header):
+def finish(folder: Path, header: dict[str, Any]) -> bool:
+    """Merge a run's fragments and write its report beside them; False if nothing was measured."""
+    measured = merge(folder, header)
+    if measured:
         html.write(folder)
+    return measured
 
 
 def summary(folder: Path) -> list[str]:
     """The lines for the terminal; the first names the first divergence, if there is one."""
-    if not (folder / RUN).is_file():
-        return []
     run, found = read(folder)
     return ["", *verdicts(found), counts(found), stored(run), f"report: {folder / html.PAGE}"]
 

@@ -1,6 +1,7 @@
 """Whole runs in processes of their own: what they import, write, lose and blame."""
 
 import json
+import shlex
 import sys
 
 import pytest
@@ -59,6 +60,15 @@ def test_two_workers_lose_and_double_nothing(run_pytest, warm, tmp_path):
     run = json.loads((tmp_path / "report" / RUN).read_text())
     assert run["checkpoints"]["vits16"]["kind"] == "synthetic"
     assert run["stages"]["vits16 onnx"]["runtime"].startswith("onnxruntime")
+
+
+def test_what_a_killed_run_left_behind_is_not_mixed_in(run_pytest, warm, tmp_path):
+    left = tmp_path / "report" / "fragments"
+    left.mkdir(parents=True)
+    (left / "gw7.jsonl").write_text("left by a run that was killed\n")
+    shown = run_pytest("-k", "vits16 and meta")
+    assert shown.code == 0, shown.out
+    assert {m.stage for m in measurements.read(tmp_path / "report" / MEASUREMENTS)} == {"meta"}
 
 
 IGNORED_MASK = """
@@ -129,9 +139,27 @@ class WrongEps(Meta):
 def test_a_port_from_a_file_is_held_against_meta(run_pytest, warm, tmp_path, port, code, words):
     (tmp_path / "port.py").write_text(PORT)
     name = "right" if port == "Right" else "wrong"
-    shown = run_pytest(f"--stage={tmp_path / 'port.py'}:{port}", "-k", f"vits16 and {name}")
+    stage = f"--stage={tmp_path / 'port.py'}:{port}"
+    shown = run_pytest(stage, "-k", f"vits16 and {name}")
     assert shown.code == code, shown.out
     assert words in shown.out
+    if code:  # the command that the failure ends with fails in the same way
+        lines = (li for li in shown.out.splitlines() if "Reproduce:" in li and "and blocks" in li)
+        line = next(lines)
+        again = run_pytest(stage, *shlex.split(line.split("pytest ")[1]))
+        assert again.code == code and words in again.out
+
+
+def test_a_line_that_is_no_input_is_told_in_a_paragraph(run_pytest):
+    shown = run_pytest("-k", "vits16", "--reproduce", "B1 seed=3")
+    assert shown.code == pytest.ExitCode.USAGE_ERROR
+    assert "'B1 seed=3' is not an input" in shown.out and "Traceback" not in shown.out
+
+
+def test_updating_snapshots_in_several_processes_is_refused(run_pytest):
+    shown = run_pytest("-k", "vits16", "--snapshot-update", "-n", "2")
+    assert shown.code == pytest.ExitCode.USAGE_ERROR
+    assert "--snapshot-update together with -n" in shown.out
 
 
 def test_a_port_that_is_not_there_is_told_in_a_paragraph(run_pytest, tmp_path):

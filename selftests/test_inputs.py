@@ -1,0 +1,37 @@
+"""An input is replayed exactly by the one line that names it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parity.errors import ParityError
+from parity.inputs import CONTENTS, Input, parse
+
+inputs = st.builds(
+    Input,
+    st.integers(1, 4),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.integers(0, 2**31),
+    st.sampled_from(sorted(CONTENTS)),
+    st.sampled_from([1e-3, 1.0, 2.5, 100.0]),
+)
+
+
+@given(inputs)
+def test_the_line_of_an_input_reads_back_as_it(drawn):
+    assert parse(str(drawn)) == drawn
+
+
+@given(inputs)
+def test_the_same_line_is_the_same_array(drawn):
+    images = drawn.images()
+    assert images.shape == (drawn.batch, 3, 16 * drawn.grid[0], 16 * drawn.grid[1])
+    assert images.dtype == np.float32
+    assert np.array_equal(images, parse(str(drawn)).images())
+
+
+@pytest.mark.parametrize("line", ["", "B0 2x2 seed=1", "B1 2x2", "B1 2x2 seed=1 noise scale=1"])
+def test_a_line_that_is_none_is_refused_in_words(line):
+    with pytest.raises(ParityError, match="is not an input"):
+        parse(line)
