@@ -1,5 +1,6 @@
 """Artifacts are made once, found again, noticed when damaged, and never left half made."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -144,3 +145,21 @@ def test_the_command_tells_what_is_wrong(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["store", "--store", str(tmp_path / "file")]) == 2
     assert "cannot be used" in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_a_librarys_own_error_is_told_the_same(fresh, monkeypatch):
+    from fixtures import store
+
+    class TheirError(Exception):
+        pass
+
+    def make(folder):
+        raise TheirError("I/O error: os error 28")
+
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(store, "_refusal", lambda folder: full)
+    with pytest.raises(ParityError, match="No space left on device"):
+        fresh.fetch("thing", "vits16", INGREDIENTS, make)
+    monkeypatch.setattr(store, "_refusal", lambda folder: None)
+    with pytest.raises(TheirError):
+        fresh.fetch("thing", "vits16", INGREDIENTS, make)
