@@ -4,6 +4,7 @@ Tapping can change which nodes a runtime fuses, so the untouched file is what is
 taps are measured too, and its result must be as faithful as the file's.
 """
 
+from parity.gauge import published_gate
 from parity.measurements import CHAINED
 from parity.taps import CHAINED as HANDED_ON
 from parity.taps import HEAD
@@ -18,6 +19,9 @@ def test_the_untouched_file(exported, file_recording, gauge):
     standards = recording.part(HEAD, CHAINED)
     gauge.compare(shown, standards, RETURNED, recording.input, CHAINED)
     gauge.hold()
+    for tap in ("cls", "pooled"):
+        gate = published_gate(shown[tap], standards.meta(tap))
+        assert gate.passed, f"{tap}: cosine {gate.cosine:.9f}, max |Δ| {gate.max_abs:.2e}"
 
 
 def test_its_tapped_copy_block_by_block(exported, level, file_recording, gauge):

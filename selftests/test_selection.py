@@ -27,7 +27,7 @@ def test_a_stage_in_the_expression(run_pytest):
     found = collected(run_pytest, "vits16 and onnx")
     assert found
     parameters = {line.split("[")[1].split("-")[1].rstrip("]") for line in found}
-    assert parameters == {"onnx", "static", "batch"}  # the last two are the files it exports
+    assert parameters == {"onnx", "size", "batch", "static"}  # the last three: files it exports
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from parity.inputs import Input
+from parity.measurements import CHAINED
+from parity.taps import HEAD
 from parity.yardstick import compare
+
+FORMS = ("size", "batch", "static")
+
+#: Every kind of grid: one patch, one row, one column, square, wide, the largest.
+GRIDS = [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (2, 8), (14, 14), (2, 37), (20, 20)]
 
 SMALL = Input(2, (2, 8), 1)
 SQUARE = Input(1, (14, 14), 2)
@@ -60,7 +67,7 @@ def test_a_tapped_block_computes_what_the_untapped_block_does(vits16, name, draw
     assert ratios[1] == pytest.approx(ratios[0], rel=0.05)
 
 
-@pytest.mark.parametrize("form", ["static", "batch"])
+@pytest.mark.parametrize("form", FORMS)
 def test_onnx_accepts_the_export(vits16, form):
     import onnx
 
@@ -68,9 +75,10 @@ def test_onnx_accepts_the_export(vits16, form):
 
 
 @pytest.mark.parametrize("level", ["disable", "all"])
-def test_the_whole_tapped_copy_returns_what_the_untouched_file_does(vits16, level):
-    """The observer's effect on the published files: none that a bit would show."""
-    stage = vits16.stage("onnx", level=level)
+@pytest.mark.parametrize("form", FORMS)
+def test_the_whole_tapped_copy_returns_what_the_untouched_file_does(vits16, form, level):
+    """The observer's effect stays below the published gate's own limit."""
+    stage = vits16.stage("onnx", form=form, level=level)
     images = SQUARE.images()
     _, copy = stage.chain(images)
     untouched = stage.features(images)
@@ -84,3 +92,34 @@ def test_mapped_parameters_read_without_jax_are_those_of_the_model(vits16):
     read = arrays(vits16.artifact("mapped").path)
     for path, value in vits16.stage("mapped").parameters().items():
         assert np.array_equal(read[path], value)
+
+
+@pytest.mark.parametrize("number", range(len(GRIDS)), ids=lambda n: "x".join(map(str, GRIDS[n])))
+def test_one_file_takes_every_size_and_batch(vits16, number):
+    drawn = Input(1 + number % 4, GRIDS[number], seed=100 + number)
+    recording = vits16.recording(drawn, isolated=False)
+    shown = vits16.stage("onnx").features(recording.images)
+    standards = recording.part(HEAD, CHAINED)
+    for tap in ("cls", "registers", "patches", "pooled"):
+        found = compare(tap, standards[tap], shown[tap])
+        assert found.passed, f"{tap} on {drawn}: {found.problem or found.ratio}"
+
+
+def test_the_three_files_agree_at_the_published_size(vits16):
+    images = SQUARE.images()
+    shown = [vits16.stage("onnx", form=form).features(images) for form in FORMS]
+    for tap in ("cls", "patches", "pooled"):
+        worst = max(np.abs(shown[0][tap] - other[tap]).max() for other in shown[1:])
+        assert worst < 1e-5, f"{tap}: {worst:.1e}"
+
+
+def test_the_model_of_every_size_has_the_mapped_models_arrays(vits16):
+    """Composed anew, nothing copied or lost: the same arrays give the same features."""
+    import jax
+
+    from fixtures.any_size import any_size
+
+    mapped = vits16.stage("mapped")
+    anew = any_size(mapped.model)
+    theirs = {id(leaf) for leaf in jax.tree.leaves(mapped.model)}
+    assert all(id(leaf) in theirs for leaf in jax.tree.leaves(anew))
