@@ -12,6 +12,7 @@ pytest_plugins = ["fixtures.plugin"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "stages(*names): the stages that a test is about")
+    config.addinivalue_line("markers", "forms(*names): the exported files that a test is about")
     plugin.configure(config)
 
 

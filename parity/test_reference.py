@@ -4,6 +4,8 @@ Its ratio is at most 1 by the floor's definition; what can fail here is a tap th
 shape other than the tap table's, constant or not finite, and so no standard to measure by.
 """
 
+import pytest
+
 from parity import taps
 from parity.measurements import CHAINED, ISOLATED
 
@@ -12,21 +14,29 @@ def meta_of(part, declared):
     return {name: part.meta(name) for name in declared}
 
 
-def test_every_tap_of_meta_is_a_standard(recording, variant, gauge):
+def measure(recording, variant, gauge, modes):
+    """Hold every tap of a recording against the tap table and the yardstick."""
     drawn = recording.input
 
-    def measure(name, block=None, mode=ISOLATED):
-        part = recording.part(name, mode) if block is None else recording.block(block, mode)
+    def compare(part, mode, block=None):
         declared = tuple(part)
         for tap in declared:
             shape = taps.extent(taps.TAPS[tap], variant, drawn.batch, drawn.grid)
             assert part.meta(tap).shape == shape, f"{tap}: {part.meta(tap).shape}, not {shape}"
         gauge.compare(meta_of(part, declared), part, declared, drawn, mode, block=block)
 
-    measure(taps.EMBED)
-    for i in range(variant.depth):
-        measure("block", i)
-        measure("block", i, CHAINED)
-    measure(taps.HEAD)
-    measure(taps.HEAD, mode=CHAINED)
+    compare(recording.part(taps.EMBED, ISOLATED), ISOLATED)
+    for mode in modes:
+        for i in range(variant.depth):
+            compare(recording.block(i, mode), mode, i)
+        compare(recording.part(taps.HEAD, mode), mode)
     gauge.hold()
+
+
+def test_every_tap_of_meta_is_a_standard(recording, variant, gauge):
+    measure(recording, variant, gauge, (ISOLATED, CHAINED))
+
+
+@pytest.mark.forms("batch")  # the others are run on inputs measured above
+def test_what_the_exported_files_are_run_on(file_recording, variant, gauge):
+    measure(file_recording, variant, gauge, (CHAINED,))
