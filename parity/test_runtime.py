@@ -4,6 +4,8 @@ Tapping can change which nodes a runtime fuses, so the untouched file is what is
 taps are measured too, and its result must be as faithful as the file's.
 """
 
+import pytest
+
 from parity.gauge import published_gate
 from parity.measurements import CHAINED
 from parity.taps import CHAINED as HANDED_ON
@@ -24,6 +26,7 @@ def test_the_untouched_file(exported, file_recording, gauge):
         assert gate.passed, f"{tap}: cosine {gate.cosine:.9f}, max |Δ| {gate.max_abs:.2e}"
 
 
+@pytest.mark.forms("static", "batch")  # `size` is tapped block by block in the layers below
 def test_its_tapped_copy_block_by_block(exported, level, file_recording, gauge):
     recording = file_recording
     gauge.runtime += ", tapped copy"
