@@ -13,6 +13,7 @@ pytest_plugins = ["fixtures.plugin"]
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "stages(*names): the stages that a test is about")
     config.addinivalue_line("markers", "forms(*names): the exported files that a test is about")
+    config.addinivalue_line("markers", "contract(name): what a test compares on each input")
     plugin.configure(config)
 
 
@@ -35,8 +36,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node) -> None:
-    """Tell a worker of pytest-xdist which run it belongs to."""
-    node.workerinput["parity_run"] = str(node.config.stash[plugin.SESSION].scribe.folder)
+    """Tell a worker of pytest-xdist which run it belongs to, and the seed of its inputs."""
+    session = node.config.stash[plugin.SESSION]
+    node.workerinput["parity_run"] = str(session.scribe.folder)
+    node.workerinput["parity_seed"] = session.plan.seed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function):
+    try:
+        return (yield)
+    except (AssertionError, BaseExceptionGroup) as error:
+        if not (found := plugin.departures(error)):
+            raise
+    plugin.plainly(found)
 
 
 @pytest.hookimpl(trylast=True)
@@ -45,6 +58,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not plugin.is_worker(session.config):
         run = session.config.stash[plugin.SESSION]
         run.reported = terminal.finish(run.scribe.folder, plugin.run_header(session.config))
+        if run.reported and session.exitstatus == 0 and terminal.short(run.scribe.folder):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:

@@ -45,15 +45,10 @@ class Divergence:
 
     def __str__(self) -> str:
         worst = self.worst
-        what = (
-            worst.problem
-            if worst.problem
-            else f"{worst.ratio:,.3g} times the rounding floor, limit {worst.limit:g}"
-        )
         often = f"on {self.failing} of {self.inputs} comparisons there"
         text = (
             f"{self.variant}: {self.stage} departs from {self.parent} at {worst.place} "
-            f"({worst.mode}): {what}, {often}."
+            f"({worst.mode}): {strength_of(worst)}, {often}."
         )
         if self.parallel:
             text += f" At the same place in the dataflow, too: {', '.join(self.parallel)}."
@@ -61,6 +56,28 @@ class Divergence:
             known = ", ".join(f"{m.place} ({m.ratio:.2g})" for m in self.clean)
             text += f" Last clean taps before it: {known}."
         return text
+
+
+def strength_of(m: Measurement) -> str:
+    """How far over its limit a measurement is, in words: on the whole, or at its worst token."""
+    if m.problem:
+        return m.problem
+    if m.ratio is None:
+        return "further from the truth than a number can say"
+    if m.ratio > m.limit or m.token_ratio is None:
+        return f"{m.ratio:,.3g} times the rounding floor, limit {m.limit:g}"
+    return (
+        f"{m.token_ratio:,.3g} times the rounding floor at token {token_of(m)}, limit "
+        f"{m.token_limit:g}"
+    )
+
+
+def token_of(m: Measurement) -> str:
+    """The worst token: its number, and the image's where there are several."""
+    if len(m.token) < 2:
+        return str(m.token[0]) if m.token else "0"
+    image = f" of image {m.token[0]}" if m.batch > 1 else ""
+    return f"{m.token[1]}{image}"
 
 
 @cache
@@ -94,8 +111,8 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     taps = {m.tap for m in here}
     roots = [name for name in TAPS if name in taps and not ancestors(name) & taps]
     at = [m for m in found if m.stage == stage and m.mode == mode and _depth(m) == where]
-    root = max(roots, key=lambda name: max(_strength(m) for m in here if m.tap == name))
-    worst = max((m for m in here if m.tap == root), key=_strength)
+    root = max(roots, key=lambda name: max(m.strength for m in here if m.tap == name))
+    worst = max((m for m in here if m.tap == root), key=_by_strength)
     return Divergence(
         variant=worst.variant,
         stage=stage,
@@ -111,11 +128,11 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
 def _clean_before(root: str, at: list[Measurement]) -> tuple[Measurement, ...]:
     """The strongest measurement of each tap that the root is directly computed from."""
     near = [[m for m in at if m.tap == name and m.passed] for name in TAPS[root].after]
-    return tuple(max(group, key=_strength) for group in near if group)
+    return tuple(max(group, key=_by_strength) for group in near if group)
 
 
-def _strength(measurement: Measurement) -> float:
-    return float("inf") if measurement.problem else measurement.ratio / measurement.limit
+def _by_strength(measurement: Measurement) -> float:
+    return measurement.strength
 
 
 def _place(stage: str) -> int:

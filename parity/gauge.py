@@ -1,65 +1,141 @@
-"""The gauge: what a test holds a stage's taps against the standards with, and records as it goes."""
+"""The gauge: what a test holds a stage's taps against the reference with, and records as it goes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from parity import divergence, yardstick
+from parity import divergence, picture, yardstick
+from parity.contract import Contract, Place, size
 from parity.inputs import Input
-from parity.measurements import Measurement, measurement
+from parity.measurements import ISOLATED, Measurement, measurement
+from parity.taps import TAPS
 from parity.variants import Variant
 
 Shown = Mapping[str, np.ndarray]
 
+#: Inputs that are tried after a drawn one failed, in search of the smallest that does.
+ATTEMPTS = 40
+
+
+class Departure(AssertionError):
+    """A stage is over its limit, or did not show what was declared, on one input."""
+
+
+@dataclass
+class Account:
+    """How many taps were declared on an input, and how many were there to compare."""
+
+    drawn: Input
+    declared: int
+    compared: int = 0
+
 
 @dataclass
 class Gauge:
-    """Comparisons of one test; every one is recorded, passed or failed, before any is judged."""
+    """Comparisons of one test; every one is recorded, passed or failed, before any is judged.
+
+    A test begins an input, compares at every place its contract names, and holds. After an input
+    that Hypothesis drew has failed, the gauge asks only for the place that failed, so that the way
+    to the smallest such input is short; ``reject`` ends it, ``target`` is told how strong the
+    strongest measurement was.
+    """
 
     variant: Variant
     stage: str
     layer: str
     runtime: str
-    record: Callable[[list[Measurement]], None]
-    taken: list[Measurement] = field(default_factory=list)
+    declared: Contract = field(repr=False)
+    record: Callable[[list[Measurement]], None] = field(repr=False)
+    pinned: frozenset[Input] = field(default=frozenset(), repr=False)
+    reject: Callable[[], Any] | None = field(default=None, repr=False)
+    target: Callable[[float], Any] | None = field(default=None, repr=False)
+    accounts: list[Account] = field(default_factory=list, repr=False)
+    _taken: list[Measurement] = field(default_factory=list, repr=False)
+    _open: Contract = field(default_factory=dict, repr=False)
+    _failed: dict[Input, str] = field(default_factory=dict, repr=False)
+    _focus: Place | None = field(default=None, repr=False)
+    _attempts: int = field(default=0, repr=False)
+    _picture: str = field(default="", repr=False)
 
-    def compare(
-        self,
-        shown: Shown,
-        standards: Mapping[str, yardstick.Standard],
-        taps: tuple[str, ...],
-        drawn: Input,
-        mode: str,
-        block: int | None = None,
-    ) -> None:
-        """Measure the declared taps of one part; a declared tap that is not shown is a failure."""
-        records = [
-            measurement(
-                yardstick.compare(tap, standards[tap], shown.get(tap)),
-                drawn,
+    def begin(self, reference) -> None:
+        """Start with an input, given its reference; raises what it failed with before, if it did."""
+        __tracebackhide__ = True
+        drawn = reference.input
+        if drawn in self._failed:
+            raise Departure(self._failed[drawn])
+        if self._focus is not None:
+            self._attempts += 1
+            if self._attempts > ATTEMPTS and self.reject:
+                self.reject()
+        self._reference, self._taken, self._picture = reference, [], ""
+        self._open = {
+            (mode, place): names
+            for (mode, place), names in self.declared.items()
+            if self._focus in (None, place)
+        }
+        self.accounts.append(Account(drawn, size(self._open)))
+
+    @property
+    def blocks(self) -> list[int]:
+        """The blocks to compare: all, or the one that failed on another input."""
+        return sorted({place for _, place in self._open if isinstance(place, int)})
+
+    def compare(self, place: Place, shown: Shown, mode: str = ISOLATED) -> None:
+        """Measure the declared taps of one place; a declared tap that is not shown is a failure."""
+        names = self._open.pop((mode, place), None)
+        if names is None:
+            if (mode, place) in self.declared:
+                return
+            raise LookupError(f"{mode} {place} is not in the contract of this test")
+        drawn, standards = self._reference.input, self._reference.part(place, mode)
+        block = place if isinstance(place, int) else None
+        records, known = [], {}
+        for tap in names:
+            known[tap] = standards[tap]
+            records.append(measurement(
+                yardstick.compare(known[tap], shown.get(tap)), drawn,
                 variant=self.variant.name, stage=self.stage, mode=mode, block=block, tap=tap,
                 runtime=self.runtime, fault=None, layer=self.layer,
-            )
-            for tap in taps
-        ]  # fmt: skip
-        self.taken += records
+            ))  # fmt: skip
+        if not self._picture and (found := divergence.first(records)):
+            worst = found.worst
+            self._picture = picture.draw(self.variant, worst, known[worst.tap], shown)
+        self._taken += records
+        self.accounts[-1].compared += sum(not m.problem for m in records)
         self.record(records)
 
     def hold(self) -> None:
-        """Fail, naming the first divergence, if any tap taken so far is over its limit."""
+        """Fail if any tap of this input is over its limit, naming the first divergence, or if
+        anything that was declared was not compared."""
         __tracebackhide__ = True
-        if not self.taken:
-            raise AssertionError(f"{self.variant.name}: {self.stage}: nothing was compared")
-        found = divergence.first(self.taken)
+        found = divergence.first(self._taken)
         if found:
-            failed = sum(not m.passed for m in self.taken)
-            raise AssertionError(
-                f"{found}\n{failed} of {len(self.taken)} comparisons failed.\n"
-                f"Reproduce: {found.command}"
+            failed = sum(not m.passed for m in self._taken)
+            drawn = self._reference.input
+            if drawn not in self.pinned:
+                self._focus = self._place_of(found.worst)
+            self._failed[drawn] = "\n".join(filter(None, (
+                str(found),
+                self._picture,
+                f"{failed} of {len(self._taken)} comparisons failed on {drawn}.",
+                f"Reproduce: {found.command}",
+            )))  # fmt: skip
+            raise Departure(self._failed[drawn])
+        if self._open or not self._taken:
+            missing = ", ".join(f"{mode} {place}" for mode, place in self._open) or "everything"
+            raise Departure(
+                f"{self.variant.name}: {self.stage}: declared and not compared on "
+                f"{self._reference.input}: {missing}"
             )
+        if self.target:
+            self.target(max(m.strength for m in self._taken))
+
+    def _place_of(self, worst: Measurement) -> Place:
+        return TAPS[worst.tap].part if worst.block is None else worst.block
 
 
 @dataclass(frozen=True)

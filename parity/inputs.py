@@ -9,35 +9,94 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from parity.errors import ParityError
+from parity.variants import NORMALIZATION
 
 PATCH = 16
 
 
-def _gaussian(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+Shape = tuple[int, int, int, int]  # (batch, 3, height, width)
+
+
+def _gaussian(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     return rng.standard_normal(shape, dtype=np.float32)
 
 
-def _constant(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return np.ones(shape, np.float32)
+def _constant(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Each image of one colour: every patch is the same, so a fault in the kernel hides."""
+    return np.broadcast_to(_gaussian(rng, (*shape[:2], 1, 1)), shape)
 
 
-def _saturated(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return np.sign(rng.standard_normal(shape, dtype=np.float32))
+def _checkerboard(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Patches of one colour and its negative in turn: neighbours are told apart by place alone."""
+    rows, columns = (np.arange(size) // PATCH for size in shape[2:])
+    signs = 1 - 2 * ((rows[:, None] + columns) % 2)
+    return _constant(rng, shape) * signs.astype(np.float32)
 
 
-def _sparse(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _hot(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """One pixel of each image is 1, all others 0: one patch differs from the rest."""
+    images = np.zeros(shape, np.float32)
+    for image in images:
+        image[:, rng.integers(shape[2]), rng.integers(shape[3])] = 1
+    return images
+
+
+def _saturated(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    return np.sign(_gaussian(rng, shape))
+
+
+def _sparse(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     return _gaussian(rng, shape) * (rng.random(shape) < 0.01)
 
 
-CONTENTS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]] = {
+def _photograph(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Crops of a real photograph, normalized as the LVD-1689M releases want it.
+
+    Where an image is larger than the photograph, it is mirrored at its edges.
+    """
+    photograph = _loaded_photograph()
+    crops = np.empty(shape, np.float32)
+    missing = [
+        max(0, want - have) for want, have in zip(shape[2:], photograph.shape[1:], strict=True)
+    ]
+    photograph = np.pad(photograph, ((0, 0), *((0, n) for n in missing)), mode="symmetric")
+    for crop in crops:
+        top, left = (
+            rng.integers(have - want + 1)
+            for want, have in zip(shape[2:], photograph.shape[1:], strict=True)
+        )
+        crop[:] = photograph[:, top : top + shape[2], left : left + shape[3]]
+    return crops
+
+
+@cache
+def _loaded_photograph() -> np.ndarray:
+    """The photograph that scikit-learn's wheel holds, float32 (3, 427, 640); nothing of it is run."""
+    from importlib.metadata import distribution
+
+    from PIL import Image
+
+    file = distribution("scikit-learn").locate_file("sklearn/datasets/images/china.jpg")
+    mean, std = np.float32(NORMALIZATION["lvd1689m"])
+    with Image.open(file) as image:
+        pixels = np.asarray(image.convert("RGB"), np.float32) / 255
+    return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
+
+
+#: What an image holds, the plainest first.
+CONTENTS: dict[str, Callable[[np.random.Generator, Shape], np.ndarray]] = {
     "gaussian": _gaussian,
     "constant": _constant,
+    "checkerboard": _checkerboard,
+    "hot": _hot,
     "saturated": _saturated,
     "sparse": _sparse,
+    "photograph": _photograph,
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,11 @@ ISOLATED, CHAINED = "isolated", "chained"
 @dataclass(frozen=True)
 class Measurement:
     """One comparison of one tap; ``block`` is None outside the blocks, ``runtime`` names the
-    program that computed it, ``layer`` the layer of the suite that asked."""
+    program that computed it, ``layer`` the layer of the suite that asked.
+
+    ``floor_setter`` is the run that set the floor, ``floor_alone`` what the floor would be by Meta's
+    one run; ``token`` is the token of the largest ratio, by its index along the tap's token axes.
+    """
 
     variant: str
     stage: str
@@ -35,11 +39,16 @@ class Measurement:
     seed: int
     ratio: float | None
     floor: float
+    floor_setter: str
+    floor_alone: float
     max_abs: float | None
     max_abs_index: tuple[int, ...]
     rel_max: float | None
     cosine: float | None
     limit: float
+    token: tuple[int, ...]
+    token_ratio: float | None
+    token_limit: float
     passed: bool
     runtime: str
     fault: str | None
@@ -57,11 +66,18 @@ class Measurement:
         """Where it was taken: ``block 3, attn.k`` or ``cls``."""
         return self.tap if self.block is None else f"block {self.block}, {self.tap}"
 
+    @property
+    def strength(self) -> float:
+        """The larger of its two ratios in units of their limits; over 1 fails."""
+        if self.problem or self.ratio is None or self.token_ratio is None:
+            return math.inf
+        return max(self.ratio / self.limit, self.token_ratio / self.token_limit)
+
 
 def measurement(comparison: Comparison, drawn: Input, **where: Any) -> Measurement:
     """A record of a comparison; ``where`` gives the fields that name the place."""
-    figures = asdict(comparison) | {"passed": comparison.passed}
-    for name in ("ratio", "max_abs", "rel_max", "cosine"):
+    figures = vars(comparison) | {"passed": comparison.passed}
+    for name in ("ratio", "token_ratio", "max_abs", "rel_max", "cosine"):
         figures[name] = figures[name] if math.isfinite(figures[name]) else None
     return Measurement(
         **figures, **where, batch=drawn.batch, grid=drawn.grid, seed=drawn.seed,
@@ -71,7 +87,7 @@ def measurement(comparison: Comparison, drawn: Input, **where: Any) -> Measureme
 
 def write(path: Path, records: list[Measurement]) -> None:
     """Append records to a file of JSON lines, one write per call."""
-    lines = "".join(json.dumps(asdict(record), allow_nan=False) + "\n" for record in records)
+    lines = "".join(json.dumps(vars(record), allow_nan=False) + "\n" for record in records)
     with path.open("a", encoding="utf-8") as stream:
         stream.write(lines)
 
@@ -84,4 +100,5 @@ def read(path: Path) -> Iterator[Measurement]:
                 fields = json.loads(line)
                 fields["grid"] = tuple(fields["grid"])
                 fields["max_abs_index"] = tuple(fields["max_abs_index"])
+                fields["token"] = tuple(fields["token"])
                 yield Measurement(**fields)

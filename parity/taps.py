@@ -7,6 +7,7 @@ width, h heads, d head width, F hidden width, R registers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -28,6 +29,15 @@ class Tap:
     ffn: str = ""  # only for variants with this FFN kind; "" is every variant
     #: stages that cannot show it, with the reason; every other stage must
     absent: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def token_axes(self) -> tuple[int, ...]:
+        """The axes that count tokens, the batch among them: (0, 1) of B N D, (0, 2) of B h N N.
+
+        Of two N the first is the query's; the figures of one token are all the other axes.
+        """
+        first = {word: axis for axis, word in reversed(list(enumerate(self.shape)))}
+        return tuple(sorted(first[word] for word in "BNPR" if word in first))
 
 
 def _tap(name, part, after, shape, meaning, ffn="", **absent) -> Tap:
@@ -74,6 +84,48 @@ TAPS: MappingProxyType[str, Tap] = MappingProxyType({tap.name: tap for tap in _T
 #: The taps compared in chained mode, block by block: what one block hands to the next, and the
 #: sum half-way. The taps inside are compared in isolated mode, where a fault stays in its place.
 CHAINED = ("input", "residual1", "output")
+
+
+#: How each stage's own computation calls a tap: a module of it, or a value beside one. ``<`` is what
+#: a module is given, ``>`` what it returns. The stages' modules say how it is got at there.
+_CALLED = """
+patch_embed   patch_embed >         patch_embed >           patch_embed >           PatchEmbed >
+tokens        cat                   features >, no blocks   _encode >, no blocks    Block 0 <
+rope.sin      rope_embed >          get_sincos >            DinoRotary…sin          Sin >
+rope.cos      rope_embed >          get_sincos >            DinoRotary…cos          Cos >
+input         block <               prenorm <               norm1 <                 Block <
+norm1         norm1 >               prenorm >               norm1 >                 Attention <
+attn.q_proj   attn.qkv > 1/3        attn.qkv > 1/3          query_proj >            LinearLastDim 1 >
+attn.k_proj   attn.qkv > 2/3        attn.qkv > 2/3          key_proj >              LinearLastDim 2 >
+attn.v_proj   attn.qkv > 3/3        attn.qkv > 3/3          value_proj >            LinearLastDim 3 >
+attn.q        rotate >              rope_apply_qk… > 1      process_heads > 1       Rotate 1 >
+attn.k        rotate >              rope_apply_qk… > 2      process_heads > 2       Rotate 2 >
+attn.logits   softmax <             jax.nn.softmax <        jax.nn.softmax <        Softmax <
+attn.probs    softmax >             jax.nn.softmax >        jax.nn.softmax >        Softmax >
+attn.context  attn.proj <           attn.proj <             output_proj <           LinearLastDim 4 <
+attn.out      attn.proj >           attn >                  attn >                  Attention >
+ls1           ls1 >                 ls1 >                   ls1 >                   LayerScale 1 >
+residual1     norm2 <               norm <                  norm2 <                 Add 1 >
+norm2         norm2 >               norm >                  norm2 >                 DinoMlp <
+ffn.gate      mlp.w1 >              mlp.w1 >                -                       -
+ffn.up        mlp.fc1 >, mlp.w2 >   mlp.fc1 >, mlp.w2 >     mlp.fc1 >               LinearLastDim 5 >
+ffn.hidden    mlp.fc2 <, mlp.w3 <   mlp.fc2 <, mlp.w3 <     mlp.fc2 <               LinearLastDim 6 <
+ffn.out       mlp >                 mlp >                   mlp >                   DinoMlp >
+ls2           ls2 >                 ls2 >                   ls2 >                   LayerScale 2 >
+output        block >               block >                 block >                 Add 2 >
+norm          norm >                norm >                  norm >                  norm >
+cls           norm > [0]            norm > [0]              norm > [0]              norm > [0]
+registers     norm > [1:5]          norm > [1:5]            norm > [1:5]            norm > [1:5]
+patches       norm > [5:]           norm > [5:]             norm > [5:]             norm > [5:]
+pooled        patches, mean         patches, mean           patches, mean           patches, mean
+"""
+_CALLERS = ("meta", "equimo", "mapped", "onnx")
+
+
+def called() -> dict[str, dict[str, str]]:
+    """How the built-in stages call each tap: {tap: {stage: name there}}; "-" is nothing such."""
+    rows = (re.split(r"  +", line) for line in _CALLED.strip().splitlines())
+    return {name: dict(zip(_CALLERS, words, strict=True)) for name, *words in rows}
 
 
 def taps_of(part: str, variant: Variant, stage: str) -> tuple[Tap, ...]:

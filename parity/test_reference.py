@@ -1,4 +1,4 @@
-"""The stage all others are held against: Meta's own float32, as the recordings keep it.
+"""The stage all others are held against: Meta's own float32, as the reference keeps it.
 
 Its ratio is at most 1 by the floor's definition; what can fail here is a tap that is absent, of a
 shape other than the tap table's, constant or not finite, and so no standard to measure by.
@@ -6,37 +6,30 @@ shape other than the tap table's, constant or not finite, and so no standard to 
 
 import pytest
 
-from parity import taps
-from parity.measurements import CHAINED, ISOLATED
+from parity.strategies import over_inputs
+from parity.taps import TAPS, extent
 
 
-def meta_of(part, declared):
-    return {name: part.meta(name) for name in declared}
-
-
-def measure(recording, variant, gauge, modes):
-    """Hold every tap of a recording against the tap table and the yardstick."""
-    drawn = recording.input
-
-    def compare(part, mode, block=None):
-        declared = tuple(part)
-        for tap in declared:
-            shape = taps.extent(taps.TAPS[tap], variant, drawn.batch, drawn.grid)
-            assert part.meta(tap).shape == shape, f"{tap}: {part.meta(tap).shape}, not {shape}"
-        gauge.compare(meta_of(part, declared), part, declared, drawn, mode, block=block)
-
-    compare(recording.part(taps.EMBED, ISOLATED), ISOLATED)
-    for mode in modes:
-        for i in range(variant.depth):
-            compare(recording.block(i, mode), mode, i)
-        compare(recording.part(taps.HEAD, mode), mode)
+def compare_everything(reference, variant, gauge):
+    """Hold every tap that the contract names against the tap table and the yardstick."""
+    drawn = reference.input
+    gauge.begin(reference)
+    for mode, place in gauge.declared:
+        shown = {tap: standard.meta for tap, standard in reference.part(place, mode).items()}
+        for tap, value in shown.items():
+            shape = extent(TAPS[tap], variant, drawn.batch, drawn.grid)
+            assert value.shape == shape, f"{tap}: {value.shape}, not {shape}"
+        gauge.compare(place, shown, mode)
     gauge.hold()
 
 
-def test_every_tap_of_meta_is_a_standard(recording, variant, gauge):
-    measure(recording, variant, gauge, (ISOLATED, CHAINED))
+@pytest.mark.contract("reference")
+@over_inputs
+def test_every_tap_of_meta_is_a_standard(variant, reference_on, gauge, drawn):
+    compare_everything(reference_on(drawn), variant, gauge)
 
 
+@pytest.mark.contract("reference chain")
 @pytest.mark.forms("batch")  # the others are run on inputs measured above
-def test_what_the_exported_files_are_run_on(file_recording, variant, gauge):
-    measure(file_recording, variant, gauge, (CHAINED,))
+def test_what_the_exported_files_are_run_on(file_reference, variant, gauge):
+    compare_everything(file_reference, variant, gauge)

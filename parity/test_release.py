@@ -1,18 +1,20 @@
 """Layer 6: the published workflow's own acceptance: an image in, CLS and pooled patches out."""
 
+import pytest
+
+from parity.contract import PUBLISHED
 from parity.gauge import published_gate
 from parity.measurements import CHAINED
 from parity.taps import HEAD
 
-COMPARED = ("cls", "pooled")
 
-
-def test_cls_and_pooled_patches_of_the_whole_model(stage, square_recording, gauge):
-    recording = square_recording
-    standards = recording.part(HEAD, CHAINED)
-    shown = stage.features(recording.images)
-    gauge.compare(shown, standards, COMPARED, recording.input, CHAINED)
+@pytest.mark.contract("whole model")
+def test_cls_and_pooled_patches_of_the_whole_model(stage, square_reference, gauge):
+    gauge.begin(square_reference)
+    shown = stage.features(square_reference.images)
+    gauge.compare(HEAD, shown, CHAINED)
     gauge.hold()
-    for tap in COMPARED:
-        gate = published_gate(shown[tap], standards.meta(tap))
+    standards = square_reference.part(HEAD, CHAINED)
+    for tap in PUBLISHED:
+        gate = published_gate(shown[tap], standards[tap].meta)
         assert gate.passed, f"{tap}: cosine {gate.cosine:.9f}, max |Δ| {gate.max_abs:.2e}"

@@ -6,34 +6,31 @@ taps are measured too, and its result must be as faithful as the file's.
 
 import pytest
 
+from parity.contract import PUBLISHED
 from parity.gauge import published_gate
 from parity.measurements import CHAINED
-from parity.taps import CHAINED as HANDED_ON
 from parity.taps import HEAD
 
-SHOWN = HANDED_ON[1:]  # a block's input is the output of the block before
-RETURNED = ("cls", "patches", "pooled")
 
-
-def test_the_untouched_file(exported, file_recording, gauge):
-    recording = file_recording
-    shown = exported.features(recording.images)
-    standards = recording.part(HEAD, CHAINED)
-    gauge.compare(shown, standards, RETURNED, recording.input, CHAINED)
+@pytest.mark.contract("file")
+def test_the_untouched_file(exported, file_reference, gauge):
+    gauge.begin(file_reference)
+    shown = exported.features(file_reference.images)
+    gauge.compare(HEAD, shown, CHAINED)
     gauge.hold()
-    for tap in ("cls", "pooled"):
-        gate = published_gate(shown[tap], standards.meta(tap))
+    standards = file_reference.part(HEAD, CHAINED)
+    for tap in PUBLISHED:
+        gate = published_gate(shown[tap], standards[tap].meta)
         assert gate.passed, f"{tap}: cosine {gate.cosine:.9f}, max |Δ| {gate.max_abs:.2e}"
 
 
+@pytest.mark.contract("tapped copy")
 @pytest.mark.forms("static", "batch")  # `size` is tapped block by block in the layers below
-def test_its_tapped_copy_block_by_block(exported, level, file_recording, gauge):
-    recording = file_recording
+def test_its_tapped_copy_block_by_block(exported, level, file_reference, gauge):
     gauge.runtime += ", tapped copy"
-    blocks, head = exported.chain(recording.images)
+    gauge.begin(file_reference)
+    blocks, head = exported.chain(file_reference.images)
     for i, shown in enumerate(blocks):
-        standards = recording.block(i, CHAINED)
-        gauge.compare(shown, standards, SHOWN, recording.input, CHAINED, block=i)
-    standards = recording.part(HEAD, CHAINED)
-    gauge.compare(head, standards, ("norm", *RETURNED), recording.input, CHAINED)
+        gauge.compare(i, shown, CHAINED)
+    gauge.compare(HEAD, head, CHAINED)
     gauge.hold()

@@ -10,31 +10,36 @@ There is no absolute tolerance anywhere: a ratio of 1 means "as good as Meta's o
 
 ``ROUNDING``, the lower bound, is one rounding of the truth. Rounding to nearest errs by a uniform
 value of at most half a unit in the last place; over a binade [1, 2) that is an rms of eps / sqrt(12)
-against values of rms sqrt(7/3): 0.19 eps. It matters where Meta is exact (a copied token, cos 0),
-where a floor of zero would call any honest last bit infinite. Where the truth itself is all zero
-the bound is the smallest normal float32, so an exact zero passes and nothing else does.
+against values of rms sqrt(7/3): 0.19 eps. It matters where Meta is exact (a copied token, cos 0, a
+grid of one patch), where a floor of zero would call any honest last bit infinite. Where the truth
+itself is all zero (sin 0, tokens of zeros) the bound is the smallest normal float32, so an exact
+zero passes and nothing else does.
+
+The same ratio is taken token by token, lest a fault in one register drown in 200 patches::
+
+    floor(token) = max over runs of rms(run - t) at this token, at least rms(t at this token)
+                   / rms(t) * floor, and at least TYPICAL * median over tokens of the first
+
+One token's error is a small sample of what rounding does, so by itself it is no floor: the second
+term is the error pooled over tokens of like scale; the third serves tokens that are all but zero
+among others that are not (the middle of an odd grid has sin 0).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import cached_property
 
 import numpy as np
+
+from parity.limits import limits
+from parity.taps import TAPS
 
 EPS32 = float(np.finfo(np.float32).eps)
 TINY32 = float(np.finfo(np.float32).tiny)
 ROUNDING = 0.19
-
-#: The noise ratio up to which a stage counts as faithful, by tap; ``limit`` has the rest.
-LIMITS: MappingProxyType[str, float] = MappingProxyType({})
-COMMON_LIMIT = 4.0
-
-
-def limit(tap: str) -> float:
-    """The largest noise ratio a faithful stage may show at a tap."""
-    return LIMITS.get(tap, COMMON_LIMIT)
+TYPICAL = 0.25
 
 
 def rms(values: np.ndarray) -> float:
@@ -43,16 +48,32 @@ def rms(values: np.ndarray) -> float:
     return float(np.sqrt(flat @ flat / flat.size)) if flat.size else 0.0
 
 
+def rms_by_token(tap: str, values: np.ndarray, unit: float = 1.0) -> np.ndarray:
+    """Root mean square of each token's values, float64 of the shape of the tap's token axes.
+
+    Squares are taken in float32 of ``values / unit``, so a unit near their size keeps them in range.
+    """
+    inside = tuple(k for k in range(values.ndim) if k not in TAPS[tap].token_axes)
+    with np.errstate(over="ignore"):
+        scaled = values * np.float32(1 / max(unit, TINY32))
+        np.square(scaled, out=scaled)
+        means = scaled.mean(inside) if inside else scaled
+    return np.sqrt(means.astype(np.float64)) * max(unit, TINY32)
+
+
 @dataclass(frozen=True)
 class Floor:
     """What float32 may do at one tap on one input.
 
     ``value`` is an rms error, in units of the tap; ``setter`` names the run that set it, ``meta``,
-    a twin, or ``rounding`` for the lower bound.
+    a twin, or ``rounding`` for the lower bound; ``alone`` is what it would be without the twins;
+    ``tokens`` the floor of each token, float32.
     """
 
     value: float
     setter: str
+    alone: float
+    tokens: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -63,44 +84,65 @@ class Standard:
     float32: together 48 bits, and differences from it need no float64 copies of whole tensors.
     """
 
+    tap: str
     meta: np.ndarray  # float32
     rest: np.ndarray  # float32, same shape
     scale: float  # rms of the truth
     floor: Floor
 
-    @property
+    @cached_property
     def truth(self) -> np.ndarray:
         """The truth in float64."""
         return self.meta.astype(np.float64) + self.rest
 
 
-def standard(truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Standard:
+def standard(tap: str, truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Standard:
     """The standard of a tap from its float64 truth and Meta's float32 runs, ``meta`` among them."""
     meta = runs["meta"]
     rest = (truth - meta).astype(np.float32)
-    scale = rms(truth)
-    errors = {name: rms(run - meta - rest) for name, run in runs.items()}
-    errors["rounding"] = max(ROUNDING * EPS32 * scale, TINY32)
+    size = float(np.abs(meta).max())
+    scales = rms_by_token(tap, meta, size)  # of the truth, up to one rounding
+    scale = rms(scales)
+    lower = max(ROUNDING * EPS32 * scale, TINY32)
+    by_run = {
+        name: rms_by_token(tap, -rest if run is meta else run - meta - rest, EPS32 * size)
+        for name, run in runs.items()
+    }
+    errors = {name: rms(tokens) for name, tokens in by_run.items()} | {"rounding": lower}
     setter = max(errors, key=errors.__getitem__)
-    return Standard(meta, rest, scale, Floor(errors[setter], setter))
+    floor = errors[setter]
+    own = np.maximum.reduce(list(by_run.values()))
+    like = scales * (floor / scale) if scale else scales
+    tokens = np.maximum(np.maximum(own, like), max(TYPICAL * float(np.median(own)), TINY32))
+    alone = max(errors["meta"], lower)
+    return Standard(tap, meta, rest, scale, Floor(floor, setter, alone, tokens.astype(np.float32)))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The figures of one tap of one stage; ``problem`` says why there are none to compare."""
+    """The figures of one tap of one stage; ``problem`` says why there are none to compare.
+
+    ``token`` is the token with the largest ratio, its index along the tap's token axes.
+    """
 
     ratio: float
     floor: float
+    floor_setter: str
+    floor_alone: float
     max_abs: float  # max |s - m|
     max_abs_index: tuple[int, ...]
     rel_max: float  # max |s - m| / rms(t)
     cosine: float  # of s and t, over the whole tensor
     limit: float
+    token: tuple[int, ...]
+    token_ratio: float
+    token_limit: float
     problem: str = ""
 
     @property
     def passed(self) -> bool:
-        return not self.problem and self.ratio <= self.limit
+        within = self.ratio <= self.limit and self.token_ratio <= self.token_limit
+        return within and not self.problem
 
 
 def problem(standard: Standard, shown: np.ndarray | None) -> str:
@@ -116,9 +158,8 @@ def problem(standard: Standard, shown: np.ndarray | None) -> str:
         return f"of another shape: {shown.shape}, expected {standard.meta.shape}"
     if shown.dtype != np.float32:
         return f"of another dtype: {shown.dtype}, expected float32"
-    finite = np.isfinite(shown)
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
+    if not np.isfinite(shown).all():
+        bad = np.flatnonzero(~np.isfinite(shown))
         index = tuple(int(k) for k in np.unravel_index(bad[0], shown.shape))
         return f"not finite at {bad.size} of {shown.size} places, the first at {index}"
     if _constant(shown) and not _constant(standard.meta):
@@ -131,25 +172,56 @@ def _constant(values: np.ndarray) -> bool:
     return bool(values.flat[-1] == first and (values == first).all())
 
 
-def compare(tap: str, standard: Standard, shown: np.ndarray | None) -> Comparison:
+def errors_by_token(standard: Standard, shown: np.ndarray) -> np.ndarray:
+    """Root mean square error of each token of a shown tap against the truth."""
+    gap = shown - standard.meta  # exact in float32 wherever the two are within a factor of 2
+    gap -= standard.rest
+    found = rms_by_token(standard.tap, gap, standard.floor.value)
+    if not np.isfinite(found).all():  # squares beyond float32: more than 1e19 floors
+        found = rms_by_token(standard.tap, gap, float(np.abs(gap).max()))
+    return found
+
+
+def compare(standard: Standard, shown: np.ndarray | None) -> Comparison:
     """Measure what a stage shows at a tap. Never raises: what cannot be compared is a problem."""
+    floor, limit = standard.floor, limits(standard.tap)
+    bounds = {
+        "floor": floor.value, "floor_setter": floor.setter, "floor_alone": floor.alone,
+        "limit": limit.whole, "token_limit": limit.token,
+    }  # fmt: skip
     why = problem(standard, shown)
     if why:
         nan = float("nan")
-        return Comparison(nan, standard.floor.value, nan, (), nan, nan, limit(tap), why)
-    gap = shown - standard.meta  # exact in float32 wherever the two are within a factor of 2
-    error = rms(gap - standard.rest)
-    np.abs(gap, out=gap)
-    worst = int(gap.argmax())
-    length = rms(shown)
+        return Comparison(
+            ratio=nan, max_abs=nan, max_abs_index=(), rel_max=nan, cosine=nan,
+            token=(), token_ratio=nan, problem=why, **bounds,
+        )  # fmt: skip
+    errors = errors_by_token(standard, shown)
+    error = rms(errors)
+    by_token = errors / floor.tokens
+    gap = np.abs(shown - standard.meta)
+    worst, token = int(gap.argmax()), int(by_token.argmax())
+    length = _length(shown)
     size = length * standard.scale
     inner = (length**2 + standard.scale**2 - error**2) / 2  # of s and t, by s - t
     return Comparison(
-        ratio=error / standard.floor.value,
-        floor=standard.floor.value,
+        ratio=error / floor.value,
         max_abs=float(gap.flat[worst]),
-        max_abs_index=tuple(int(k) for k in np.unravel_index(worst, gap.shape)),
+        max_abs_index=_index(worst, gap.shape),
         rel_max=float(gap.flat[worst]) / max(standard.scale, TINY32),
         cosine=inner / size if size else 1.0,
-        limit=limit(tap),
+        token=_index(token, by_token.shape),
+        token_ratio=float(by_token.flat[token]),
+        **bounds,
     )
+
+
+def _length(values: np.ndarray) -> float:
+    """Root mean square by a float32 dot product, precise enough for a cosine."""
+    flat = values.ravel()
+    square = float(flat @ flat) / flat.size
+    return square**0.5 if TINY32 < square < np.inf else rms(values)
+
+
+def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(k) for k in np.unravel_index(flat, shape))

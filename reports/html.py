@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,8 @@ def render(run: dict[str, Any], found: list[Measurement]) -> str:
     return _TEMPLATES.get_template(PAGE).render(
         run=run,
         variants=[_variant(name, [m for m in found if m.variant == name], run) for name in names],
-        compared=sum(not m.problem for m in found),
-        declared=len(found),
+        compared=run["contract"]["compared"],
+        declared=run["contract"]["declared"],
         failed=sum(not m.passed for m in found),
         files=(MEASUREMENTS, RUN),
     )
@@ -64,7 +63,7 @@ def _stage(name: str, found: list[Measurement]) -> dict[str, Any]:
         "name": name,
         "runtimes": list(dict.fromkeys(m.runtime for m in found)),
         "divergence": divergence.first(found),
-        "worst": max(found, key=_strength),
+        "worst": max(found, key=_by_strength),
         "count": len(found),
         "grids": [
             _grid(mode, [m for m in found if m.mode == mode])
@@ -96,8 +95,8 @@ def _cell(found: list[Measurement] | None) -> dict[str, Any] | None:
     """The worst measurement of one block and tap over all inputs, and how it is coloured."""
     if not found:
         return None
-    worst = max(found, key=_strength)
-    share = _strength(worst)
+    worst = max(found, key=_by_strength)
+    share = worst.strength
     return {
         "text": worst.problem.split(":")[0] if worst.problem else f"{worst.ratio:.2f}",
         "level": "over" if share > 1 else f"l{min(4, int(share * 5))}",
@@ -110,10 +109,11 @@ def _told(m: Measurement, count: int) -> str:
         return f"{m.place}: {m.problem} ({m.input})"
     return (
         f"{m.place}: noise ratio {m.ratio:.3g} of limit {m.limit:g}; floor {m.floor:.2e}, max |Δ| "
-        f"{m.max_abs:.2e} at {list(m.max_abs_index)}, cosine {m.cosine:.9f}; worst of {count}: "
+        f"{m.max_abs:.2e} at {list(m.max_abs_index)}, token ratio {m.token_ratio:.3g} of "
+        f"{m.token_limit:g} at {list(m.token)}, cosine {m.cosine:.9f}; worst of {count}: "
         f"{m.input}, {m.runtime}"
     )
 
 
-def _strength(m: Measurement) -> float:
-    return math.inf if m.problem else m.ratio / m.limit
+def _by_strength(m: Measurement) -> float:
+    return m.strength

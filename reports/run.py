@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from parity import measurements
+from parity.gauge import Account
 from parity.measurements import Measurement
 
 MEASUREMENTS, RUN, FRAGMENTS = "measurements.jsonl", "run.json", "fragments"
+_DECLARED, _ACCOUNTS = "declared", ".accounts"
 
 #: Distributions whose versions a reader of a result asks for.
 _TOLD = (
@@ -74,6 +76,21 @@ class Scribe:
         self._fragments.mkdir(parents=True, exist_ok=True)
         measurements.write(self._fragments / f"{self.process}.jsonl", records)
 
+    def declare(self, contract: list[dict[str, Any]]) -> None:
+        """Write down what the run is to compare, before it compares anything."""
+        if contract:
+            self._fragments.mkdir(parents=True, exist_ok=True)
+            (self._fragments / _DECLARED).write_text(json.dumps(contract))
+
+    def account(self, test: str, accounts: list[Account]) -> None:
+        """What a test declared on each input it began, and what it compared."""
+        lines = (
+            json.dumps([test, str(one.drawn), one.declared, one.compared]) + "\n"
+            for one in accounts
+        )
+        with (self._fragments / f"{self.process}{_ACCOUNTS}").open("a") as stream:
+            stream.writelines(lines)
+
     def note(self, notes: dict[str, Any]) -> None:
         """Leave this process's notes for the controller."""
         if self._fragments.exists():
@@ -102,11 +119,39 @@ def merge(folder: Path, header: dict[str, Any]) -> bool:
         "host": host(),
         "checkpoints": {k: v for note in notes for k, v in note["checkpoints"].items()},
         "stages": stages,
+        "contract": fulfilment(fragments),
         "artifacts": made,
     }
     (folder / RUN).write_text(json.dumps(run, indent=1))
     shutil.rmtree(fragments)
     return True
+
+
+def fulfilment(fragments: Path) -> dict[str, Any]:
+    """How much of what was declared was compared, and what was not: by test and input.
+
+    What Hypothesis draws as it goes is declared when it is drawn, and counted in.
+    """
+    file = fragments / _DECLARED
+    tests = {told["test"]: told for told in json.loads(file.read_text())} if file.exists() else {}
+    declared = {(t, one): told["declared"] for t, told in tests.items() for one in told["inputs"]}
+    compared: dict[tuple[str, str], int] = {}
+    for accounts in sorted(fragments.glob(f"*{_ACCOUNTS}")):
+        for line in accounts.read_text().splitlines():
+            test, drawn, wanted, found = json.loads(line)
+            declared.setdefault((test, drawn), wanted)
+            compared[test, drawn] = max(found, compared.get((test, drawn), 0))
+    missing = [
+        {"test": test, "input": drawn, "declared": n, "compared": compared.get((test, drawn), 0)}
+        for (test, drawn), n in declared.items()
+        if compared.get((test, drawn), 0) < n
+    ]
+    return {
+        "declared": sum(declared.values()),
+        "compared": sum(declared.values()) - sum(m["declared"] - m["compared"] for m in missing),
+        "inputs": len({drawn for _, drawn in declared}),
+        "missing": missing,
+    }
 
 
 def read(folder: Path) -> tuple[dict[str, Any], list[Measurement]]:

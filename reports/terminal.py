@@ -11,6 +11,11 @@ from reports import html
 from reports.run import merge, read
 
 
+def short(folder: Path) -> bool:
+    """Whether a finished run compared less than it had declared."""
+    return bool(read(folder)[0]["contract"]["missing"])
+
+
 def finish(folder: Path, header: dict[str, Any]) -> bool:
     """Merge a run's fragments and write its report beside them; False if nothing was measured."""
     measured = merge(folder, header)
@@ -22,7 +27,8 @@ def finish(folder: Path, header: dict[str, Any]) -> bool:
 def summary(folder: Path) -> list[str]:
     """The lines for the terminal; the first names the first divergence, if there is one."""
     run, found = read(folder)
-    return ["", *verdicts(found), counts(found), stored(run), f"report: {folder / html.PAGE}"]
+    told = [*verdicts(found), counts(run, found), *missing(run), stored(run)]
+    return ["", *told, f"report: {folder / html.PAGE}"]
 
 
 def verdicts(found: list[Measurement]) -> list[str]:
@@ -35,18 +41,42 @@ def verdicts(found: list[Measurement]) -> list[str]:
             lines.append(str(departed))
             continue
         stages = ", ".join(dict.fromkeys(m.stage for m in own))
-        worst = max(own, key=lambda m: m.ratio)
+        worst, token = (max(own, key=of) for of in (by_ratio, by_token))
         lines.append(
-            f"{variant}: {stages} hold; largest noise ratio {worst.ratio:.2f} "
-            f"({worst.stage}, {worst.place}, {worst.input}), limit {worst.limit:g}"
+            f"{variant}: {stages} hold; largest noise ratio {worst.ratio:.2f} of limit "
+            f"{worst.limit:g} ({worst.stage}, {worst.place}, {worst.input}); of one token "
+            f"{token.token_ratio:.2f} of {token.token_limit:g} ({token.stage}, {token.place})"
         )
     return lines
 
 
-def counts(found: list[Measurement]) -> str:
-    compared = sum(not m.problem for m in found)
+def by_ratio(m: Measurement) -> float:
+    return m.ratio / m.limit
+
+
+def by_token(m: Measurement) -> float:
+    return m.token_ratio / m.token_limit
+
+
+def counts(run: dict[str, Any], found: list[Measurement]) -> str:
+    contract = run["contract"]
     failed = sum(not m.passed for m in found)
-    return f"compared {compared:,} of {len(found):,} taps, {failed:,} failed"
+    inputs = f"on {contract['inputs']} inputs, {run['inputs']['profile']}"
+    return (
+        f"compared {contract['compared']:,} of {contract['declared']:,} declared taps {inputs} "
+        f"(seed {run['inputs']['seed']}), {failed:,} failed"
+    )
+
+
+def missing(run: dict[str, Any]) -> list[str]:
+    """What was declared and not compared, in a line; none when all was."""
+    gaps = run["contract"]["missing"]
+    if not gaps:
+        return []
+    count = sum(gap["declared"] - gap["compared"] for gap in gaps)
+    first = ", ".join(f"{gap['test'].split('::')[-1]} on {gap['input']}" for gap in gaps[:2])
+    more = f" and {len(gaps) - 2} more" if gaps[2:] else ""
+    return [f"declared and not compared: {count:,} taps: {first}{more}"]
 
 
 def stored(run: dict[str, Any]) -> str:

@@ -12,7 +12,11 @@ from parity.yardstick import Comparison
 
 
 def taken(tap, ratio, block=0, stage="equimo", mode=ISOLATED, problem=""):
-    comparison = Comparison(ratio, 1e-7, 1e-6, (0,), 1e-6, 1.0, 4.0, problem)
+    comparison = Comparison(
+        ratio=ratio, floor=1e-7, floor_setter="meta", floor_alone=1e-7, max_abs=1e-6,
+        max_abs_index=(0,), rel_max=1e-6, cosine=1.0, limit=4.0, token=(0, 0), token_ratio=ratio,
+        token_limit=6.0, problem=problem,
+    )  # fmt: skip
     return measurement(
         comparison, Input(1, (2, 2)), variant="vits16", stage=stage, mode=mode, block=block,
         tap=tap, runtime="", fault=None, layer="blocks",
@@ -25,7 +29,10 @@ def clean(block=0):
 
 def with_faults(**ratios):
     return [
-        replace(m, ratio=ratios[m.tap], passed=False) if m.tap in ratios else m for m in clean()
+        replace(m, ratio=ratios[m.tap], token_ratio=ratios[m.tap], passed=False)
+        if m.tap in ratios
+        else m
+        for m in clean()
     ]
 
 

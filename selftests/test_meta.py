@@ -70,7 +70,7 @@ def test_an_independent_port_agrees_within_twice_the_floor(vits16, port, drawn):
     recording = vits16.recording(drawn, isolated=False)
     with torch.inference_mode():
         shown = port(torch.from_numpy(recording.images)).last_hidden_state.numpy()
-    found = compare("norm", recording.part(HEAD, CHAINED)["norm"], shown)
+    found = compare(recording.part(HEAD, CHAINED)["norm"], shown)
     assert not found.problem
     assert found.ratio <= 2, f"{found.ratio:.2f} times the floor on {drawn}"
 
@@ -86,7 +86,7 @@ def test_without_the_checkpoints_periods_the_port_is_told_apart(vits16, port):
             shown = port(torch.from_numpy(recording.images)).last_hidden_state.numpy()
     finally:
         port.rope_embeddings.inv_freq.copy_(kept)
-    assert compare("norm", recording.part(HEAD, CHAINED)["norm"], shown).ratio > 50
+    assert compare(recording.part(HEAD, CHAINED)["norm"], shown).ratio > 50
 
 
 @pytest.mark.parametrize("drawn", GRIDS[:2], ids=str)
@@ -103,9 +103,9 @@ def test_a_fresh_run_repeats_the_recording(vits16):
     recording = vits16.recording(GRIDS[0])
     stage = Meta(VITS16, vits16.checkpoint)
     shown = stage.block(5, recording.block_input(5), GRIDS[0].grid)
-    part = recording.block(5, ISOLATED)
+    part = recording.part(5, ISOLATED)
     assert set(shown) == set(part)
-    assert all(compare(tap, part[tap], shown[tap]).ratio <= 1.2 for tap in part)
+    assert all(compare(part[tap], shown[tap]).ratio <= 1.2 for tap in part)
 
 
 def test_the_state_dict_has_metas_names(vits16, tmp_path):

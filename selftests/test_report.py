@@ -14,6 +14,10 @@ RUN = {
             "kind": "synthetic", "description": "synthetic (revealing, seed 0)", "digest": "0" * 64
         },
     },
+    "inputs": {"profile": "quick", "seed": 0},
+    "contract": {"declared": 25, "compared": 23, "inputs": 1, "missing": [
+        {"test": "t.py::test_blocks[x]", "input": "B1 2x2 seed=0", "declared": 25, "compared": 23},
+    ]},
 }  # fmt: skip
 
 
@@ -48,4 +52,7 @@ def test_the_terminal_ends_with_what_was_compared():
     assert lines[0].startswith(
         "vits16: equimo departs from meta at block 0, attn.k (isolated): 700"
     )
-    assert terminal.counts(clean()).startswith(f"compared {len(clean())} of {len(clean())} taps, 0")
+    assert terminal.counts(RUN, clean()) == (
+        "compared 23 of 25 declared taps on 1 inputs, quick (seed 0), 0 failed"
+    )
+    assert terminal.missing(RUN)[0].startswith("declared and not compared: 2 taps: test_blocks[x]")

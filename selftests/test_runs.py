@@ -20,13 +20,13 @@ sys.exit(code)
 @pytest.fixture
 def warm(vits16):
     """The store has what the ONNX tests need."""
-    from fixtures.plugin import DRAWN, FILE_DRAWN
-    from parity.inputs import parse
+    from fixtures.plugin import FILE_INPUTS
+    from parity.strategies import PROFILES, Plan
 
-    for line in DRAWN:
-        vits16.recording(parse(line))
-    for line, isolated in FILE_DRAWN.values():
-        vits16.recording(parse(line), isolated)
+    for drawn in Plan(PROFILES["quick"]).inputs:
+        vits16.recording(drawn)
+    for drawn, isolated in FILE_INPUTS.values():
+        vits16.recording(drawn, isolated)
     for form in ("batch", "static"):
         vits16.artifact("onnx", form)
 
@@ -98,15 +98,9 @@ def test_the_vocabulary_imports_numpy_and_nothing_heavier():
     import subprocess
 
     modules = [
-        "variants",
-        "layout",
-        "taps",
-        "inputs",
-        "yardstick",
-        "measurements",
-        "divergence",
-        "gauge",
-    ]
+        "variants", "layout", "taps", "inputs", "limits", "yardstick", "measurements",
+        "divergence", "contract", "picture", "gauge",
+    ]  # fmt: skip
     code = "import sys\n" + "\n".join(f"import parity.{name}" for name in modules)
     heavy = {"torch", "jax", "onnx", "onnxruntime", "pytest"}
     code += f"\nprint(sorted(set(sys.modules) & {heavy}))"

@@ -62,8 +62,8 @@ def test_a_tapped_block_computes_what_the_untapped_block_does(vits16, name, draw
 
     compiled = np.asarray(eqx.filter_jit(stage.program.plain)(*plain))
     shown = stage.block(3, tokens, drawn.grid)["output"]
-    standard = recording.block(3)["output"]
-    ratios = [compare("output", standard, output).ratio for output in (compiled, shown)]
+    standard = recording.part(3)["output"]
+    ratios = [compare(standard, output).ratio for output in (compiled, shown)]
     assert ratios[1] == pytest.approx(ratios[0], rel=0.05)
 
 
@@ -101,7 +101,7 @@ def test_one_file_takes_every_size_and_batch(vits16, number):
     shown = vits16.stage("onnx").features(recording.images)
     standards = recording.part(HEAD, CHAINED)
     for tap in ("cls", "registers", "patches", "pooled"):
-        found = compare(tap, standards[tap], shown[tap])
+        found = compare(standards[tap], shown[tap])
         assert found.passed, f"{tap} on {drawn}: {found.problem or found.ratio}"
 
 

@@ -1,0 +1,161 @@
+"""Hypothesis strategies for inputs, and how many of them a profile draws.
+
+The shape comes first, then what fills it: shrinking leads to one image of one plain patch instead
+of digging in pixels, and the arrays are built from the drawn seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
+from hypothesis import strategies as st
+
+from parity.inputs import CONTENTS, Input
+
+#: Shapes and contents that faults are known to show themselves on, the smallest first.
+TRAPS = (
+    Input(2, (2, 8), seed=1),  # not square: rope and flattening; two images: leaks between them
+    Input(1, (14, 14), seed=2),  # what the published exports are made for
+)
+
+SCALES = (1.0, 0.1, 10.0, 0.01, 100.0, 0.001)
+
+LARGEST = 20  # patches along a side; 40 where the other side is 1 or 2
+
+
+def grids(area: int) -> st.SearchStrategy[tuple[int, int]]:
+    """Patch grids (rows, columns) of at most ``area`` patches.
+
+    One row or column hides the order of flattening, 1×1 makes rope the identity, squares hide
+    exchanged axes; 14 and 20 are the sizes people export for, 7×28 has a square's patch count.
+    """
+    edge = st.integers(1, 4) | st.sampled_from((7, 14, 16, LARGEST)) | st.integers(1, LARGEST)
+
+    def beside(rows: int) -> st.SearchStrategy[tuple[int, int]]:
+        most = min(2 * LARGEST if rows <= 2 else LARGEST, area // rows)
+        columns = st.integers(1, min(4, most)) | st.integers(1, most)
+        if rows <= most:
+            columns |= st.just(rows)
+        return st.tuples(st.just(rows), columns)
+
+    upright = edge.filter(lambda rows: rows <= area).flatmap(beside)
+    return st.tuples(upright, st.booleans()).map(lambda drawn: drawn[0][:: -1 if drawn[1] else 1])
+
+
+@st.composite
+def inputs(draw: st.DrawFn, area: int = 4 * LARGEST**2) -> Input:
+    """Inputs of 1 to 4 images with at most ``area`` patches in all."""
+    grid = draw(grids(min(area, LARGEST**2)))
+    batch = draw(st.integers(1, min(4, area // (grid[0] * grid[1]))))
+    content = draw(st.sampled_from(tuple(CONTENTS)))
+    scale = draw(st.sampled_from(SCALES))
+    return Input(batch, grid, draw(st.integers(0, 9999)), content, scale)
+
+
+_PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
+
+_COMMON = settings(
+    deadline=None,
+    database=None,  # a failure is repeated by its one line; every run of a seed draws the same
+    derandomize=False,
+    print_blob=False,
+    report_multiple_bugs=True,  # all pinned inputs are run, also after one of them failed
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.function_scoped_fixture),
+    phases=_PHASES,
+)
+
+#: quick, the default, draws small inputs from a fixed seed, so that a second run finds its
+#: reference in the store; thorough draws of every size; search climbs to the largest ratio, too.
+PROFILES = {
+    "quick": settings(_COMMON, max_examples=4),
+    "thorough": settings(_COMMON, max_examples=50),
+    "search": settings(_COMMON, max_examples=200, phases=(*_PHASES, Phase.target)),
+}
+QUICK_SEED, QUICK_AREA = 0, 48
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which inputs the drawn layers run on: the pinned ones, then drawn ones from a seed."""
+
+    settings: settings
+    seed: int = QUICK_SEED
+    pinned: tuple[Input, ...] = TRAPS
+    area: int = QUICK_AREA
+    profile: str = "quick"
+    _known: list[tuple[Input, ...]] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def climbs(self) -> bool:
+        """Whether what is drawn depends on what was measured."""
+        return Phase.target in self.settings.phases
+
+    @property
+    def repeats(self) -> bool:
+        """Whether every run draws these inputs unless it is told otherwise."""
+        return self.profile == "quick" and self.seed == QUICK_SEED and self.area == QUICK_AREA
+
+    @property
+    def told(self) -> str:
+        """The plan in a line."""
+        count = self.settings.max_examples
+        drawn = f", {count} drawn from seed {self.seed}" if self.profile != "reproduce" else ""
+        return f"{self.profile}: {len(self.pinned)} pinned{drawn}"
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs as far as they are known beforehand, in their order, by drawing them once."""
+        if not self._known:
+            drawn: list[Input] = []
+            if Phase.generate in self.settings.phases and not self.climbs:
+                self._over(lambda drawn_: drawn.append(drawn_))()
+            self._known.append(tuple(dict.fromkeys((*self.pinned, *drawn))))
+        return self._known[0]
+
+    def _over(self, look: Callable[[Input], None]) -> Callable[[], None]:
+        def body(drawn):
+            look(drawn)
+
+        return self.apply(body, pinned=())
+
+    def apply(self, test: Callable, pinned: tuple[Input, ...] | None = None) -> Callable:
+        """A test of ``drawn`` as a Hypothesis test over this plan's inputs."""
+        test = given(drawn=inputs(self.area))(test)
+        for one in reversed(self.pinned if pinned is None else pinned):
+            test = example(drawn=one)(test)
+        return self.settings(seed(self.seed)(test))
+
+
+_plan = Plan(PROFILES["quick"])
+
+
+def plan() -> Plan:
+    """The plan of this run."""
+    return _plan
+
+
+def follow(chosen: Plan) -> None:
+    """Settle the plan of this run, before the modules of the tests are imported."""
+    global _plan
+    _plan = chosen
+
+
+def made(
+    profile: str, examples: int | None, seed_: int, reproduced: tuple[Input, ...] = ()
+) -> Plan:
+    """The plan of a profile; with ``reproduced`` inputs, of those and no others."""
+    if reproduced:
+        only = settings(_COMMON, phases=(Phase.explicit,))
+        return Plan(only, seed_, reproduced, profile="reproduce")
+    chosen = PROFILES[profile]
+    if examples is not None:
+        chosen = settings(chosen, max_examples=examples)
+    area = QUICK_AREA if profile == "quick" and examples is None else 4 * LARGEST**2
+    return Plan(chosen, seed_, area=area, profile=profile)
+
+
+def over_inputs(test: Callable) -> Callable:
+    """Decorator: run a test of ``drawn`` over the pinned inputs and those that the plan draws."""
+    return _plan.apply(test)
