@@ -10,6 +10,7 @@ from reports import terminal  # noqa: E402
 pytest_plugins = ["fixtures.plugin"]
 
 
+@pytest.hookimpl(tryfirst=True)  # a profile that is none is told before Hypothesis trips over it
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "stages(*names): the stages that a test is about")
     config.addinivalue_line("markers", "forms(*names): the exported files that a test is about")
@@ -57,12 +58,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     plugin.end(session.config)
     if not plugin.is_worker(session.config):
         run = session.config.stash[plugin.SESSION]
-        run.reported = terminal.finish(run.scribe.folder, plugin.run_header(session.config))
-        if run.reported and session.exitstatus == 0 and terminal.short(run.scribe.folder):
+        run.finished = terminal.finish(run.scribe.folder, plugin.run_header(session.config))
+        if run.finished and run.finished.short and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     run = config.stash[plugin.SESSION]
-    for line in terminal.summary(run.scribe.folder) if run.reported else ():
+    for line in run.finished.summary() if run.finished else ():
         terminalreporter.write_line(line)

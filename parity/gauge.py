@@ -32,6 +32,7 @@ class Account:
     drawn: Input
     declared: int
     compared: int = 0
+    failure: str = ""  # in words, with its picture
 
 
 @dataclass
@@ -60,6 +61,10 @@ class Gauge:
     _focus: Place | None = field(default=None, repr=False)
     _attempts: int = field(default=0, repr=False)
     _picture: str = field(default="", repr=False)
+
+    def _repr_pretty_(self, printer, cycle: bool) -> None:
+        """In a few words: Hypothesis prints a test's arguments, and a contract is long."""
+        printer.text(f"<gauge of {self.stage}>")
 
     def begin(self, reference) -> None:
         """Start with an input, given its reference; raises what it failed with before, if it did."""
@@ -124,6 +129,7 @@ class Gauge:
                 f"{failed} of {len(self._taken)} comparisons failed on {drawn}.",
                 f"Reproduce: {found.command}",
             )))  # fmt: skip
+            self.accounts[-1].failure = self._failed[drawn]
             raise Departure(self._failed[drawn])
         if self._open or not self._taken:
             missing = ", ".join(f"{mode} {place}" for mode, place in self._open) or "everything"

@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 from parity.taps import TAPS
 
+MARGIN = 1.25
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -17,6 +19,8 @@ class Limit:
 
     whole: float
     token: float
+    strongest: float = 1
+    strongest_token: float = 1
 
 
 LIMITS: MappingProxyType[str, Limit] = MappingProxyType({tap: Limit(4.0, 6.0) for tap in TAPS})

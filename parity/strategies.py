@@ -73,6 +73,8 @@ PROFILES = {
     "thorough": settings(_COMMON, max_examples=50),
     "search": settings(_COMMON, max_examples=200, phases=(*_PHASES, Phase.target)),
 }
+for _name, _profile in PROFILES.items():
+    settings.register_profile(_name, _profile)  # so that --hypothesis-profile knows them
 QUICK_SEED, QUICK_AREA = 0, 48
 
 

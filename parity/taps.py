@@ -108,8 +108,8 @@ ls1           ls1 >                 ls1 >                   ls1 >               
 residual1     norm2 <               norm <                  norm2 <                 Add 1 >
 norm2         norm2 >               norm >                  norm2 >                 DinoMlp <
 ffn.gate      mlp.w1 >              mlp.w1 >                -                       -
-ffn.up        mlp.fc1 >, mlp.w2 >   mlp.fc1 >, mlp.w2 >     mlp.fc1 >               LinearLastDim 5 >
-ffn.hidden    mlp.fc2 <, mlp.w3 <   mlp.fc2 <, mlp.w3 <     mlp.fc2 <               LinearLastDim 6 <
+ffn.up        mlp.fc1 >, mlp.w2 >   mlp.fc1 >, mlp.w2 >     mlp.fc1 >               DinoMlp Linear…1 >
+ffn.hidden    mlp.fc2 <, mlp.w3 <   mlp.fc2 <, mlp.w3 <     mlp.fc2 <               DinoMlp Linear…2 <
 ffn.out       mlp >                 mlp >                   mlp >                   DinoMlp >
 ls2           ls2 >                 ls2 >                   ls2 >                   LayerScale 2 >
 output        block >               block >                 block >                 Add 2 >

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import jinja2
 
 from parity import divergence, taps
 from parity.measurements import CHAINED, ISOLATED, Measurement
-from reports.run import MEASUREMENTS, RUN, read
+from parity.variants import VARIANTS, Variant
+from reports.run import MEASUREMENTS, RUN, missing
 
 PAGE = "index.html"
 
@@ -25,9 +26,8 @@ _TEMPLATES = jinja2.Environment(
 _ORDER = {name: index for index, name in enumerate(taps.TAPS)}
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, run: dict[str, Any], found: list[Measurement]) -> Path:
     """Write a run's page beside its files; the page's path."""
-    run, found = read(folder)
     page = folder / PAGE
     page.write_text(render(run, found), encoding="utf-8")
     return page
@@ -42,6 +42,7 @@ def render(run: dict[str, Any], found: list[Measurement]) -> str:
         compared=run["contract"]["compared"],
         declared=run["contract"]["declared"],
         failed=sum(not m.passed for m in found),
+        missing=missing(run),
         files=(MEASUREMENTS, RUN),
     )
 
@@ -53,6 +54,7 @@ def _variant(name: str, found: list[Measurement], run: dict[str, Any]) -> dict[s
         "checkpoint": run["checkpoints"].get(name),
         "divergence": divergence.first(found),
         "stages": [_stage(stage, [m for m in found if m.stage == stage]) for stage in stages],
+        "taps": _taps(VARIANTS[name], found),
         "inputs": list(dict.fromkeys(str(m.input) for m in found)),
     }
 
@@ -71,6 +73,31 @@ def _stage(name: str, found: list[Measurement]) -> dict[str, Any]:
             if any(m.mode == mode for m in found)
         ],
     }
+
+
+def _taps(variant: Variant, found: list[Measurement]) -> list[dict[str, Any]]:
+    """A row a tap: what it is called where, what sets its floor, how far its limit is away."""
+    called, by_tap = taps.called(), defaultdict(list)
+    for m in found:
+        if m.stage != "meta" and not m.problem:
+            by_tap[m.tap].append(m)
+    rows = []
+    for tap in taps.TAPS.values():
+        own = by_tap[tap.name]
+        if tap.ffn not in ("", variant.ffn) or not own:
+            continue
+        floors = {(m.block, m.mode, m.input): m.floor_setter for m in own}
+        setters = Counter(floors.values())
+        rows.append({
+            "name": tap.name, "meaning": tap.meaning, "shape": " ".join(tap.shape),
+            "called": called[tap.name], "absent": dict(tap.absent), "count": len(own),
+            "setters": [(name, round(100 * n / len(floors))) for name, n in setters.most_common()],
+            "largest": max(m.ratio for m in own),
+            "alone": max(m.ratio * m.floor / m.floor_alone for m in own),
+            "token": max(m.token_ratio for m in own),
+            "limit": own[0].limit, "token_limit": own[0].token_limit,
+        })  # fmt: skip
+    return rows
 
 
 def _grid(mode: str, found: list[Measurement]) -> dict[str, Any]:
@@ -98,10 +125,19 @@ def _cell(found: list[Measurement] | None) -> dict[str, Any] | None:
     worst = max(found, key=_by_strength)
     share = worst.strength
     return {
-        "text": worst.problem.split(":")[0] if worst.problem else f"{worst.ratio:.2f}",
+        "text": _figure(worst),
         "level": "over" if share > 1 else f"l{min(4, int(share * 5))}",
         "title": _told(worst, len(found)),
     }
+
+
+def _figure(m: Measurement) -> str:
+    """The ratio over the whole tensor, or over the worst token where that alone is too large."""
+    if m.problem:
+        return m.problem.split(":")[0]
+    if m.token_ratio > m.token_limit and m.ratio <= m.limit:
+        return f"{m.token_ratio:.3g} at a token"
+    return f"{m.ratio:.2f}" if m.ratio < 1000 else f"{m.ratio:.2g}"
 
 
 def _told(m: Measurement, count: int) -> str:

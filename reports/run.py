@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,7 @@ from typing import Any
 
 from parity import measurements
 from parity.gauge import Account
+from parity.inputs import parse
 from parity.measurements import Measurement
 
 MEASUREMENTS, RUN, FRAGMENTS = "measurements.jsonl", "run.json", "fragments"
@@ -85,7 +87,7 @@ class Scribe:
     def account(self, test: str, accounts: list[Account]) -> None:
         """What a test declared on each input it began, and what it compared."""
         lines = (
-            json.dumps([test, str(one.drawn), one.declared, one.compared]) + "\n"
+            json.dumps([test, str(one.drawn), one.declared, one.compared, one.failure]) + "\n"
             for one in accounts
         )
         with (self._fragments / f"{self.process}{_ACCOUNTS}").open("a") as stream:
@@ -120,6 +122,7 @@ def merge(folder: Path, header: dict[str, Any]) -> bool:
         "checkpoints": {k: v for note in notes for k, v in note["checkpoints"].items()},
         "stages": stages,
         "contract": fulfilment(fragments),
+        "failures": failures(fragments),
         "artifacts": made,
     }
     (folder / RUN).write_text(json.dumps(run, indent=1))
@@ -136,11 +139,9 @@ def fulfilment(fragments: Path) -> dict[str, Any]:
     tests = {told["test"]: told for told in json.loads(file.read_text())} if file.exists() else {}
     declared = {(t, one): told["declared"] for t, told in tests.items() for one in told["inputs"]}
     compared: dict[tuple[str, str], int] = {}
-    for accounts in sorted(fragments.glob(f"*{_ACCOUNTS}")):
-        for line in accounts.read_text().splitlines():
-            test, drawn, wanted, found = json.loads(line)
-            declared.setdefault((test, drawn), wanted)
-            compared[test, drawn] = max(found, compared.get((test, drawn), 0))
+    for test, drawn, wanted, found, _ in _accounts(fragments):
+        declared.setdefault((test, drawn), wanted)
+        compared[test, drawn] = max(found, compared.get((test, drawn), 0))
     missing = [
         {"test": test, "input": drawn, "declared": n, "compared": compared.get((test, drawn), 0)}
         for (test, drawn), n in declared.items()
@@ -154,7 +155,37 @@ def fulfilment(fragments: Path) -> dict[str, Any]:
     }
 
 
+def failures(fragments: Path) -> list[dict[str, str]]:
+    """What each failed test said of the smallest input that it failed on."""
+    told: dict[str, tuple] = {}
+    for test, drawn, _, _, words in _accounts(fragments):
+        one = parse(drawn)
+        size = one.batch * one.grid[0] * one.grid[1]
+        if words and (test not in told or size < told[test][0]):
+            told[test] = size, drawn, words
+    return [
+        {"test": test, "input": drawn, "words": words} for test, (_, drawn, words) in told.items()
+    ]
+
+
+def _accounts(fragments: Path) -> Iterator[list]:
+    """(test, input, declared, compared, failure in words) of every input of every process."""
+    for file in sorted(fragments.glob(f"*{_ACCOUNTS}")):
+        yield from map(json.loads, file.read_text().splitlines())
+
+
 def read(folder: Path) -> tuple[dict[str, Any], list[Measurement]]:
     """run.json and the measurements of a finished run."""
     run = json.loads((folder / RUN).read_text())
     return run, list(measurements.read(folder / MEASUREMENTS))
+
+
+def missing(run: dict[str, Any]) -> list[str]:
+    """What was declared and not compared, in a line; none when all was."""
+    gaps = run["contract"]["missing"]
+    if not gaps:
+        return []
+    count = sum(gap["declared"] - gap["compared"] for gap in gaps)
+    first = ", ".join(f"{gap['test'].split('::')[-1]} on {gap['input']}" for gap in gaps[:2])
+    more = f" and {len(gaps) - 2} more" if gaps[2:] else ""
+    return [f"declared and not compared: {count:,} taps: {first}{more}"]

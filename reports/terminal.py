@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from parity import divergence
 from parity.measurements import Measurement
 from reports import html
-from reports.run import merge, read
+from reports.run import merge, missing, read
 
 
-def short(folder: Path) -> bool:
-    """Whether a finished run compared less than it had declared."""
-    return bool(read(folder)[0]["contract"]["missing"])
+@dataclass(frozen=True)
+class Finished:
+    """A finished run, read once for the page, the terminal and the exit status."""
+
+    folder: Path
+    run: dict[str, Any]
+    found: list[Measurement]
+
+    @property
+    def short(self) -> bool:
+        """Whether it compared less than it had declared."""
+        return bool(self.run["contract"]["missing"])
+
+    def summary(self) -> list[str]:
+        """The lines for the terminal; the first names the first divergence, if there is one."""
+        told = [*verdicts(self.found), counts(self.run, self.found), *missing(self.run)]
+        return ["", *told, stored(self.run), f"report: {self.folder / html.PAGE}"]
 
 
-def finish(folder: Path, header: dict[str, Any]) -> bool:
-    """Merge a run's fragments and write its report beside them; False if nothing was measured."""
-    measured = merge(folder, header)
-    if measured:
-        html.write(folder)
-    return measured
-
-
-def summary(folder: Path) -> list[str]:
-    """The lines for the terminal; the first names the first divergence, if there is one."""
-    run, found = read(folder)
-    told = [*verdicts(found), counts(run, found), *missing(run), stored(run)]
-    return ["", *told, f"report: {folder / html.PAGE}"]
+def finish(folder: Path, header: dict[str, Any]) -> Finished | None:
+    """Merge a run's fragments and write its report beside them; None if nothing was measured."""
+    if not merge(folder, header):
+        return None
+    finished = Finished(folder, *read(folder))
+    html.write(folder, finished.run, finished.found)
+    return finished
 
 
 def verdicts(found: list[Measurement]) -> list[str]:
@@ -66,17 +75,6 @@ def counts(run: dict[str, Any], found: list[Measurement]) -> str:
         f"compared {contract['compared']:,} of {contract['declared']:,} declared taps {inputs} "
         f"(seed {run['inputs']['seed']}), {failed:,} failed"
     )
-
-
-def missing(run: dict[str, Any]) -> list[str]:
-    """What was declared and not compared, in a line; none when all was."""
-    gaps = run["contract"]["missing"]
-    if not gaps:
-        return []
-    count = sum(gap["declared"] - gap["compared"] for gap in gaps)
-    first = ", ".join(f"{gap['test'].split('::')[-1]} on {gap['input']}" for gap in gaps[:2])
-    more = f" and {len(gaps) - 2} more" if gaps[2:] else ""
-    return [f"declared and not compared: {count:,} taps: {first}{more}"]
 
 
 def stored(run: dict[str, Any]) -> str:

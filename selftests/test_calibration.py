@@ -1,0 +1,165 @@
+"""Where do honest stages lie? The limits in ``parity/limits.py`` stand on what this measures.
+
+Every drawn input is compared at the embedding, at the final norm and at one block of its own (its
+seed tells which), isolated; an eighth as many in chains. ``tox -e calibration`` draws more than a
+thousand, climbs to the worst, and leaves the distribution of every tap and stage in
+``calibration.json``; without it a few are drawn, beside the worst that were ever found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from fixtures import plugin
+from parity.inputs import parse
+from parity.limits import LIMITS, MARGIN
+from parity.measurements import CHAINED, ISOLATED
+from parity.strategies import plan
+from parity.taps import BLOCK, EMBED, HEAD, taps_of
+from parity.taps import CHAINED as HANDED_ON
+from parity.variants import VARIANTS
+from parity.yardstick import Comparison, compare
+
+VITS16 = VARIANTS["vits16"]
+PORTS = ("equimo", "mapped", "onnx")
+
+#: Inputs on which a tap came nearest to its limit.
+WORST = tuple(map(parse, ()))
+
+
+class Distribution:
+    """Clean ratios by tap, stage and mode, each with the input and the place it came from."""
+
+    def __init__(self):
+        self._found: dict[tuple, list] = defaultdict(list)
+
+    def add(self, tap, stage, mode, drawn, place, found: Comparison) -> float:
+        """Note one comparison; the larger of its two ratios in units of the limits."""
+        assert not found.problem, f"{stage} at {place}, {tap} on {drawn}: {found.problem}"
+        alone = found.ratio * found.floor / found.floor_alone
+        figures = found.ratio, found.token_ratio, alone, found.floor_setter
+        self._found[tap, stage, mode].append((*figures, f"{place}, {drawn}"))
+        return max(found.ratio / found.limit, found.token_ratio / found.token_limit)
+
+    def summary(self) -> list[dict]:
+        """One row a tap, stage and mode: how many, quantiles, the strongest and where."""
+        rows = []
+        for (tap, stage, mode), found in self._found.items():
+            whole, token, alone, setters, where = (
+                list(column) for column in zip(*found, strict=True)
+            )
+            rows.append({
+                "tap": tap, "stage": stage, "mode": mode, "count": len(found),
+                "whole": _quantiles(whole), "token": _quantiles(token),
+                "largest_without_twins": max(alone),
+                "floor_set_by": {name: setters.count(name) for name in sorted(set(setters))},
+                "worst": where[int(np.argmax(whole))],
+                "worst_token": where[int(np.argmax(token))],
+            })  # fmt: skip
+        return rows
+
+    def largest(self) -> dict[str, tuple[float, float]]:
+        """The largest ratio over the whole tensor and over one token, by tap."""
+        found: dict[str, tuple[float, float]] = {}
+        for row in self.summary():
+            before = found.get(row["tap"], (0.0, 0.0))
+            now = row["whole"]["max"], row["token"]["max"]
+            found[row["tap"]] = tuple(map(max, before, now))
+        return found
+
+
+def _quantiles(values: list[float]) -> dict[str, float]:
+    points = np.quantile(values, (0.5, 0.9, 0.99, 1))
+    return dict(zip(("median", "p90", "p99", "max"), map(float, points), strict=True))
+
+
+@pytest.fixture(scope="module")
+def pipe(request):
+    """vits16 on the checkpoint of the command line."""
+    return request.config.stash[plugin.SESSION].pipeline(VITS16)
+
+
+@pytest.fixture(scope="module")
+def distribution(request):
+    found = Distribution()
+    yield found
+    folder = request.config.stash[plugin.SESSION].scribe.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "calibration.json").write_text(json.dumps(found.summary(), indent=1))
+
+
+def climb(strengths: dict[str, float]) -> None:
+    """Tell the search, if it is one, how near each stage came to a limit; none may go over."""
+    if plan().climbs:
+        for stage, strength in strengths.items():
+            hypothesis.target(strength, label=stage)
+
+
+def over_worst(test):
+    return plan().apply(test, pinned=WORST)
+
+
+def over_worst_chains(test):
+    fewer = settings(plan().settings, max_examples=max(1, plan().settings.max_examples // 8))
+    return replace(plan(), settings=fewer).apply(test, pinned=WORST[:1])
+
+
+@over_worst
+def test_honest_stages_stay_within_the_limits_isolated(pipe, distribution, drawn):
+    reference, block = pipe.computed(drawn), drawn.seed % VITS16.depth
+    strengths = dict.fromkeys(PORTS, 0.0)
+    for place, part in ((EMBED, EMBED), (block, BLOCK), (HEAD, HEAD)):
+        standards = reference.part(place)
+        for name in PORTS:
+            shown = _shown(pipe.stage(name), reference, place)
+            for tap in taps_of(part, VITS16, name):
+                found = compare(standards[tap.name], shown.get(tap.name))
+                strength = distribution.add(tap.name, name, ISOLATED, drawn, place, found)
+                strengths[name] = max(strength, strengths[name])
+    climb(strengths)
+    assert max(strengths.values()) <= 1
+
+
+def _shown(stage, reference, place):
+    if place == EMBED:
+        return stage.embed(reference.images)
+    if place == HEAD:
+        return stage.head(reference.block_input(VITS16.depth))
+    return stage.block(place, reference.block_input(place), reference.input.grid)
+
+
+@over_worst_chains
+def test_honest_stages_stay_within_the_limits_chained(pipe, distribution, drawn):
+    reference = pipe.computed(drawn)
+    strengths = dict.fromkeys(PORTS, 0.0)
+    tokens = {name: pipe.stage(name).embed(reference.images)["tokens"] for name in PORTS}
+    for place in (*range(VITS16.depth), HEAD):
+        standards = reference.part(place, CHAINED)
+        for name in PORTS:
+            stage = pipe.stage(name)
+            if place == HEAD:
+                shown, taps = stage.head(tokens[name]), standards
+            else:
+                shown, taps = stage.block(place, tokens[name], drawn.grid), HANDED_ON
+                tokens[name] = shown["output"]
+            for tap in taps:
+                found = compare(standards[tap], shown[tap])
+                strength = distribution.add(tap, name, CHAINED, drawn, place, found)
+                strengths[name] = max(strength, strengths[name])
+    climb(strengths)
+    assert max(strengths.values()) <= 1
+
+
+def test_every_limit_keeps_its_margin_over_what_was_found(distribution):
+    """Runs last: what was measured above, and what the table says was measured once."""
+    for tap, (whole, token) in distribution.largest().items():
+        limit = LIMITS[tap]
+        assert limit.whole >= MARGIN * max(whole, limit.strongest), tap
+        assert limit.token >= MARGIN * max(token, limit.strongest_token), tap
