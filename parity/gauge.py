@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from parity.variants import Variant
 Shown = Mapping[str, np.ndarray]
 
 #: Inputs that are tried after a drawn one failed, in search of the smallest that does.
-ATTEMPTS = 40
+ATTEMPTS = 60
 
 
 class Departure(AssertionError):
@@ -71,7 +71,7 @@ class Gauge:
         __tracebackhide__ = True
         drawn = reference.input
         if drawn in self._failed:
-            raise Departure(self._failed[drawn])
+            self._depart(self._failed[drawn])
         if self._focus is not None:
             self._attempts += 1
             if self._attempts > ATTEMPTS and self.reject:
@@ -130,15 +130,20 @@ class Gauge:
                 f"Reproduce: {found.command}",
             )))  # fmt: skip
             self.accounts[-1].failure = self._failed[drawn]
-            raise Departure(self._failed[drawn])
+            self._depart(self._failed[drawn])
         if self._open or not self._taken:
             missing = ", ".join(f"{mode} {place}" for mode, place in self._open) or "everything"
-            raise Departure(
+            self._depart(
                 f"{self.variant.name}: {self.stage}: declared and not compared on "
                 f"{self._reference.input}: {missing}"
             )
         if self.target:
             self.target(max(m.strength for m in self._taken))
+
+    def _depart(self, words: str) -> NoReturn:
+        """Fail. Always from this line: Hypothesis tells failures apart by where they are raised."""
+        __tracebackhide__ = True
+        raise Departure(words)
 
     def _place_of(self, worst: Measurement) -> Place:
         return TAPS[worst.tap].part if worst.block is None else worst.block

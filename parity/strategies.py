@@ -25,22 +25,28 @@ SCALES = (1.0, 0.1, 10.0, 0.01, 100.0, 0.001)
 LARGEST = 20  # patches along a side; 40 where the other side is 1 or 2
 
 
+#: How much more often than others a side is drawn: edge cases, and sizes people export for.
+WEIGHTS = {1: 6, 2: 4, 3: 2, 4: 2, 7: 2, 14: 3, 16: 2, 20: 3}
+
+
+def _sides(most: int, favoured: int = 0) -> st.SearchStrategy[int]:
+    """Sides of 1 to ``most`` patches in ascending order, so that shrinking goes down one by one."""
+    weighted = WEIGHTS | {favoured: WEIGHTS.get(favoured, 1) + 6}
+    return st.sampled_from([n for n in range(1, most + 1) for _ in range(weighted.get(n, 1))])
+
+
 def grids(area: int) -> st.SearchStrategy[tuple[int, int]]:
     """Patch grids (rows, columns) of at most ``area`` patches.
 
     One row or column hides the order of flattening, 1×1 makes rope the identity, squares hide
-    exchanged axes; 14 and 20 are the sizes people export for, 7×28 has a square's patch count.
+    exchanged axes: none of them may be all that is drawn, and each must be drawn.
     """
-    edge = st.integers(1, 4) | st.sampled_from((7, 14, 16, LARGEST)) | st.integers(1, LARGEST)
 
     def beside(rows: int) -> st.SearchStrategy[tuple[int, int]]:
         most = min(2 * LARGEST if rows <= 2 else LARGEST, area // rows)
-        columns = st.integers(1, min(4, most)) | st.integers(1, most)
-        if rows <= most:
-            columns |= st.just(rows)
-        return st.tuples(st.just(rows), columns)
+        return st.tuples(st.just(rows), _sides(most, favoured=rows))
 
-    upright = edge.filter(lambda rows: rows <= area).flatmap(beside)
+    upright = _sides(min(LARGEST, area)).flatmap(beside)
     return st.tuples(upright, st.booleans()).map(lambda drawn: drawn[0][:: -1 if drawn[1] else 1])
 
 
@@ -75,7 +81,10 @@ PROFILES = {
 }
 for _name, _profile in PROFILES.items():
     settings.register_profile(_name, _profile)  # so that --hypothesis-profile knows them
-QUICK_SEED, QUICK_AREA = 0, 48
+
+#: What quick draws: at most 48 patches, from a seed whose four inputs have one patch, a row, a
+#: column and a block of them, one to three images, and four different contents.
+QUICK_SEED, QUICK_AREA = 109, 48
 
 
 @dataclass(frozen=True)

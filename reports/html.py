@@ -53,7 +53,11 @@ def _variant(name: str, found: list[Measurement], run: dict[str, Any]) -> dict[s
         "name": name,
         "checkpoint": run["checkpoints"].get(name),
         "divergence": divergence.first(found),
-        "stages": [_stage(stage, [m for m in found if m.stage == stage]) for stage in stages],
+        "stages": [
+            _stage(stage, [m for m in found if m.stage == stage])
+            | {"absent": run["stages"].get(f"{name} {stage}", {}).get("absent", {})}
+            for stage in stages
+        ],
         "taps": _taps(VARIANTS[name], found),
         "inputs": list(dict.fromkeys(str(m.input) for m in found)),
     }

@@ -144,6 +144,92 @@ def test_a_port_from_a_file_is_held_against_meta(run_pytest, warm, tmp_path, por
         assert again.code == code and words in again.out
 
 
+LACKING = """
+from fixtures.meta import Meta
+
+class Absent(Meta):
+    name = "absent"
+    def block(self, i, tokens, grid):
+        return {k: v for k, v in super().block(i, tokens, grid).items() if k != "attn.v_proj"}
+
+class Cropped(Meta):
+    name = "cropped"
+    def block(self, i, tokens, grid):
+        shown = super().block(i, tokens, grid)
+        return shown | {"attn.context": shown["attn.context"][:, :-1]}
+
+class Broadcast(Meta):
+    name = "broadcast"
+    def block(self, i, tokens, grid):
+        shown = super().block(i, tokens, grid)
+        return shown | {"norm1": shown["norm1"][:1]}
+
+class Honest(Absent):
+    name = "honest"
+    absent = {"attn.v_proj": "its projection is fused with the attention"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Absent", "block 0, attn.v_proj (isolated): absent: declared for this stage, not shown"),
+        ("Cropped", "block 0, attn.context (isolated): of another shape: (2, 20, 384), expected"),
+        ("Broadcast", "block 0, norm1 (isolated): of another shape: (1, 21, 384), expected"),
+    ],
+)
+def test_a_port_that_shows_less_than_declared_fails_in_words(
+    run_pytest, warm, tmp_path, name, words
+):
+    (tmp_path / "port.py").write_text(LACKING)
+    selected = ("-k", f"vits16 and {name.lower()} and blocks", "--reproduce", "B2 2x8 seed=1")
+    shown = run_pytest(f"--stage={tmp_path / 'port.py'}:{name}", *selected)
+    assert shown.code == pytest.ExitCode.TESTS_FAILED
+    assert words in shown.out
+    assert "compared 216 of 228 declared taps" in shown.out
+    assert "declared and not compared: 12 taps" in shown.out
+
+
+def test_a_port_may_say_why_it_cannot_show_a_tap(run_pytest, warm, tmp_path):
+    (tmp_path / "port.py").write_text(LACKING)
+    selected = ("-k", "vits16 and honest and blocks", "--reproduce", "B2 2x8 seed=1")
+    shown = run_pytest(f"--stage={tmp_path / 'port.py'}:Honest", *selected)
+    assert shown.code == 0, shown.out
+    assert "compared 216 of 216 declared taps" in shown.out
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Not shown: attn.v_proj, its projection is fused with the attention." in page
+
+
+WRONG_ON_LARGE_INPUTS = """
+from fixtures.meta import Meta
+
+class Port(Meta):
+    name = "rowwise"
+    def block(self, i, tokens, grid):
+        shown = super().block(i, tokens, grid)
+        if i == 7 and grid[1] >= 3 and len(tokens) >= 3:
+            shown["ffn.up"][1, 2, 5] += 0.1
+        return shown
+"""
+
+
+def test_a_drawn_failure_shrinks_to_a_line_that_repeats_it(run_pytest, warm, tmp_path):
+    """The fault shows from three images and three columns on; the search ends at just those."""
+    (tmp_path / "port.py").write_text(WRONG_ON_LARGE_INPUTS)
+    stage = f"--stage={tmp_path / 'port.py'}:Port"
+    selected = ("-k", "vits16 and rowwise and blocks")
+    searched = ("--hypothesis-profile=thorough", "--hypothesis-seed=3")
+    shown = run_pytest(stage, *selected, *searched)
+    assert shown.code == pytest.ExitCode.TESTS_FAILED, shown.out
+    assert "vits16: rowwise departs from meta at block 7, ffn.up (isolated)" in shown.out
+    assert "channel 5 of 1536 holds" in shown.out
+    lines = [line for line in shown.out.splitlines() if "--reproduce 'B3 1x3 seed=0'" in line]
+    assert lines, shown.out
+    again = run_pytest(stage, *shlex.split(lines[0].split("pytest ")[1]))
+    assert again.code == pytest.ExitCode.TESTS_FAILED
+    assert "block 7, ffn.up" in again.out
+
+
 def test_a_line_that_is_no_input_is_told_in_a_paragraph(run_pytest):
     shown = run_pytest("-k", "vits16", "--reproduce", "B1 seed=3")
     assert shown.code == pytest.ExitCode.USAGE_ERROR
