@@ -93,3 +93,94 @@ def test_a_broadcastable_shape_is_not_broadcast():
     for cropped in (meta[:1], meta[:, :, :1], meta[0]):
         found = compare(standard("norm1", truth, {"meta": meta}), cropped)
         assert found.problem.startswith("of another shape")
+
+
+def noisy(truth, seed, size=1e-7):
+    """A float32 run with relative errors of that rms."""
+    rng = np.random.default_rng(seed)
+    return np.float32(truth * (1 + size * rng.standard_normal(truth.shape)))
+
+
+def test_a_fault_in_one_register_does_not_drown_in_200_patches():
+    truth = np.random.default_rng(0).standard_normal((1, 201, 384))
+    known = standard("output", truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
+    shown = noisy(truth, 3)
+    assert compare(known, shown).passed
+    shown[0, 3] = truth[0, 3] + 10 * (shown[0, 3] - truth[0, 3])
+    found = compare(known, shown)
+    assert found.ratio < found.limit
+    assert found.token_ratio > found.token_limit and found.token == (0, 3)
+    assert not found.passed
+
+
+def test_a_token_is_measured_against_what_rounding_does_to_tokens_of_its_size():
+    """Large tokens err more: a small one's error is not forgiven for their sake."""
+    sizes = np.where(np.arange(50) < 5, 1000.0, 1.0)[None, :, None]
+    truth = np.random.default_rng(0).standard_normal((1, 50, 64)) * sizes
+    known = standard("output", truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
+    shown = noisy(truth, 3)
+    assert compare(known, shown).passed
+    shown[0, 30] += 1e-5  # a hundred times what rounding does there, a tenth of it at large tokens
+    found = compare(known, shown)
+    assert found.ratio < found.limit and found.token == (0, 30)
+    assert found.token_ratio > 20 and not found.passed
+
+
+def test_a_lucky_token_of_metas_is_no_standard():
+    """Meta may be right by chance at a token; the floor there is what it does to its like."""
+    truth = np.random.default_rng(0).standard_normal((1, 50, 64))
+    meta = noisy(truth, 1)
+    meta[0, 7] = truth[0, 7]
+    found = compare(standard("output", truth, {"meta": meta}), noisy(truth, 3))
+    assert found.passed and found.token_ratio < 2
+
+
+def test_a_token_of_zeros_among_others_may_err_as_a_typical_one_and_no_more():
+    """The middle of an odd grid has sin 0: Meta is exact there, and nobody else need be."""
+    truth = np.random.default_rng(0).standard_normal((49, 64))
+    truth[24] = 0
+    known = standard("rope.sin", truth, {"meta": noisy(truth, 1)})
+    honest, wrong = noisy(truth, 3), noisy(truth, 3)
+    honest[24], wrong[24] = 3e-8, 1e-6
+    assert compare(known, honest).passed
+    assert compare(known, wrong).token == (24,) and not compare(known, wrong).passed
+
+
+def test_equal_tokens_have_equal_floors():
+    """A constant image: whatever Meta does to one patch it does to all."""
+    token = np.random.default_rng(0).standard_normal(64)
+    truth = np.tile(token, (2, 9, 1))
+    meta = np.tile(noisy(token, 1), (2, 9, 1))
+    floors = standard("patch_embed", truth, {"meta": meta}).floor
+    assert np.ptp(floors.tokens) == 0
+    assert floors.tokens[0, 0] == pytest.approx(floors.value, rel=1e-3)
+
+
+def test_one_token_is_the_whole_tensor():
+    truth = np.random.default_rng(0).standard_normal((1, 1, 384))
+    found = compare(standard("patch_embed", truth, {"meta": noisy(truth, 1)}), noisy(truth, 2))
+    assert found.token_ratio == pytest.approx(found.ratio, rel=1e-4)
+
+
+def test_where_meta_is_exact_one_unit_in_the_last_place_is_three_floors_and_a_half():
+    """A copied token, cos 0: no arithmetic that could round stands between. What the lower bound
+    forgives is a value rounded again, not one that was moved."""
+    truth = np.random.default_rng(0).uniform(1, 2, (1, 9, 64)).astype(np.float32)
+    known = standard("tokens", truth.astype(np.float64), {"meta": truth})
+    assert known.floor.setter == "rounding"
+    assert compare(known, truth).ratio == 0
+    next_to_it = np.nextafter(truth, np.float32(3))
+    assert compare(known, next_to_it).ratio == pytest.approx(3.4, rel=0.1)
+    assert not compare(known, np.nextafter(next_to_it, np.float32(3))).passed
+
+
+def test_a_massive_channel_does_not_hide_its_token():
+    """One channel a thousand times the others: the floor follows what Meta does with it."""
+    truth = np.random.default_rng(0).standard_normal((1, 20, 384))
+    truth[0, 4, 100] = 3000
+    known = standard("output", truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
+    shown = noisy(truth, 3)
+    assert compare(known, shown).passed
+    shown[0, 9] += 3e-6  # thirty roundings of an ordinary token, nothing beside the massive one
+    found = compare(known, shown)
+    assert found.ratio < found.limit and found.token == (0, 9) and not found.passed

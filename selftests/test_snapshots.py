@@ -1,0 +1,44 @@
+"""What a reader would want to see changed only on purpose: the tap table, and what is exported."""
+
+from dataclasses import replace
+
+import pytest
+
+from fixtures.onnx import anatomy, export
+from fixtures.pipeline import Pipeline
+from fixtures.synthetic import Synthetic
+from parity.taps import TAPS, called
+from parity.variants import VARIANTS
+
+#: From the oldest opset that has every operator to the newest that the oldest onnx here knows.
+OPSETS = (18, 19, 20, 21, 22, 23, 24)
+
+
+def test_the_tap_table(snapshot):
+    names = called()
+    lines = []
+    for tap in TAPS.values():
+        absent = [f"not in {stage}: {why}" for stage, why in tap.absent.items()]
+        words = [tap.name, f"{tap.part} after {', '.join(tap.after) or 'nothing'}"]
+        words += [" ".join(tap.shape), tap.meaning, f"{tap.ffn} only" * bool(tap.ffn), *absent]
+        words += [f"{stage}: {name}" for stage, name in names[tap.name].items()]
+        lines.append("; ".join(filter(None, words)))
+    assert "\n".join(lines) == snapshot
+
+
+def test_every_tap_is_told_what_it_is_called():
+    assert set(called()) == set(TAPS)
+
+
+@pytest.fixture(scope="module")
+def one_block(store):
+    """The mapped model with one block: its export differs from the whole one in length alone."""
+    small = replace(VARIANTS["vits16"], depth=1, name="vits16-of-one-block")
+    return Pipeline(small, Synthetic(small), store).stage("mapped").model
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("form", ["size", "static"])
+def test_operators_and_signature_at_every_opset(one_block, tmp_path, form, opset, snapshot):
+    export(one_block, form, tmp_path / "model.onnx", opset)
+    assert "\n".join(anatomy(tmp_path / "model.onnx")) == snapshot
