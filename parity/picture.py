@@ -73,6 +73,6 @@ def _inside(standard: Standard, values: np.ndarray, words: tuple[str, ...]) -> l
             others = tuple(k for k in range(values.ndim) if k != axis)
             shares = squares.sum(others, dtype=np.float64) / total
             worst = int(shares.argmax())
-            share = f"{100 * shares[worst]:.2g} % of the squared error"
+            share = f"{100 * shares[worst]:.0f} % of the squared error"
             lines.append(f"  {name} {worst} of {shares.size} holds {share}")
     return lines

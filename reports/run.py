@@ -186,6 +186,12 @@ def missing(run: dict[str, Any]) -> list[str]:
     if not gaps:
         return []
     count = sum(gap["declared"] - gap["compared"] for gap in gaps)
-    first = ", ".join(f"{gap['test'].split('::')[-1]} on {gap['input']}" for gap in gaps[:2])
-    more = f" and {len(gaps) - 2} more" if gaps[2:] else ""
-    return [f"declared and not compared: {count:,} taps: {first}{more}"]
+    by_test: dict[str, list[str]] = {}
+    for gap in gaps:
+        by_test.setdefault(gap["test"].split("::")[-1], []).append(gap["input"])
+    told = [
+        f"{test} on {inputs[0]}" + (f" and {len(inputs) - 1} more" if inputs[1:] else "")
+        for test, inputs in by_test.items()
+    ]
+    more = f"; {len(told) - 2} more tests" if told[2:] else ""
+    return [f"declared and not compared: {count:,} taps: {'; '.join(told[:2])}{more}"]
