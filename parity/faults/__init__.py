@@ -1,0 +1,87 @@
+"""The fault catalogue: what porters of DINOv3 get wrong, one record a mistake.
+
+A fault says what was done wrong, at which tap it must first show, and on which inputs it cannot
+show. Its ``edit`` is the wrong thing itself, on arrays and from outside: no stage knows of it. How
+it gets into a stage's weights, modules or files is ``fixtures.injection``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from parity.inputs import Input
+from parity.variants import Variant
+
+
+class Site(StrEnum):
+    """What an edit gets hold of, and what it is called with."""
+
+    WEIGHTS = "weights"  # edit(weights by Meta's names, variant), in place
+    IMAGES = "images"  # edit(images (B, 3, H, W)) -> images
+    TOKENS = "tokens"  # edit(tokens (B, N, D), weights, variant, grid) -> tokens
+    TABLES = (
+        "tables"  # edit(periods (d/4,), rows, columns) -> angles (P, d), or sin and cos of them
+    )
+    HEAD = "head"  # edit(taps of the head, tokens (B, N, D), variant) -> taps of the head
+    VALUE = "value"  # edit(value at the fault's tap, batch first or not) -> value
+    NORM = "norm"  # edit(x (..., D), weight, bias, eps) -> y, for every LayerNorm of the blocks
+    ROTATE = "rotate"  # edit(rotate, x (..., N, d), sin, cos, "q" or "k") -> x
+    ACTIVATION = "activation"  # edit(x) -> y, in the place of GELU or SiLU
+
+
+#: Inputs on which a fault may not show, by why.
+HIDDEN: Mapping[str, Callable[[Input], bool]] = MappingProxyType(
+    {
+        "": lambda drawn: False,
+        "one patch": lambda drawn: drawn.grid == (1, 1),
+        "one image": lambda drawn: drawn.batch == 1,
+        "a square": lambda drawn: drawn.grid[0] == drawn.grid[1],
+        "one row or column": lambda drawn: 1 in drawn.grid,
+        "patches of one colour": lambda drawn: drawn.content in ("constant", "checkerboard"),
+        "a small image": lambda drawn: drawn.scale < 1,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One realistic mistake.
+
+    ``tap`` is where it must first show, in ``block`` (the first it touches, -1 the last; None
+    outside the blocks); ``hidden`` names the inputs of ``HIDDEN`` on which it may not.
+    """
+
+    name: str
+    words: str
+    site: Site
+    tap: str
+    edit: Callable[..., Any]
+    block: int | None = None
+    hidden: str = ""
+    ffn: str = ""  # only where the FFN is of this kind; "" is every variant
+    needs_qkv_bias: bool = False
+    depth: int = 2  # blocks that a model must have for the mistake to be made
+
+    def applies(self, variant: Variant) -> bool:
+        """Whether one can make this mistake with a variant."""
+        bias = variant.qkv_bias or not self.needs_qkv_bias
+        return self.ffn in ("", variant.ffn) and bias and variant.depth >= self.depth
+
+    def first_block(self, variant: Variant) -> int | None:
+        """The first block it touches; None outside the blocks."""
+        return self.block if self.block is None or self.block >= 0 else variant.depth + self.block
+
+    def hides_on(self, drawn: Input) -> bool:
+        """Whether it may not show on an input."""
+        return HIDDEN[self.hidden](drawn)
+
+
+def catalogue() -> dict[str, Fault]:
+    """Every fault by name, in the order of the computation."""
+    from parity.faults import calls, ends, weights
+
+    return {fault.name: fault for fault in (*ends.FAULTS, *weights.FAULTS, *calls.FAULTS)}
