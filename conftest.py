@@ -5,7 +5,7 @@ import pytest
 pytest.register_assert_rewrite("fixtures.plugin")
 
 from fixtures import plugin  # noqa: E402
-from reports import terminal  # noqa: E402
+from reports import faults, terminal  # noqa: E402
 
 pytest_plugins = ["fixtures.plugin"]
 
@@ -58,6 +58,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     plugin.end(session.config)
     if not plugin.is_worker(session.config):
         run = session.config.stash[plugin.SESSION]
+        run.told = faults.finish(run.scribe.folder, plugin.run_header(session.config))
         run.finished = terminal.finish(run.scribe.folder, plugin.run_header(session.config))
         if run.finished and run.finished.short and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -65,5 +66,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     run = config.stash[plugin.SESSION]
-    for line in run.finished.summary() if run.finished else ():
+    summary = run.finished.summary() if run.finished else []
+    for line in [*summary, *run.told]:
         terminalreporter.write_line(line)

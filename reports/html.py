@@ -15,7 +15,7 @@ from reports.run import MEASUREMENTS, RUN, missing
 
 PAGE = "index.html"
 
-_TEMPLATES = jinja2.Environment(
+TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
@@ -36,7 +36,7 @@ def write(folder: Path, run: dict[str, Any], found: list[Measurement]) -> Path:
 def render(run: dict[str, Any], found: list[Measurement]) -> str:
     """The page as text."""
     names = dict.fromkeys(m.variant for m in found)
-    return _TEMPLATES.get_template(PAGE).render(
+    return TEMPLATES.get_template(PAGE).render(
         run=run,
         variants=[_variant(name, [m for m in found if m.variant == name], run) for name in names],
         compared=run["contract"]["compared"],

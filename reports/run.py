@@ -106,7 +106,8 @@ class Scribe:
 def merge(folder: Path, header: dict[str, Any]) -> bool:
     """Merge the fragments of a run; False, and no folder, when nothing was measured."""
     fragments = folder / FRAGMENTS
-    if not fragments.exists():
+    if not any(fragments.glob("*")):
+        shutil.rmtree(fragments, ignore_errors=True)
         return False
     with (folder / MEASUREMENTS).open("wb") as merged:
         for fragment in sorted(fragments.glob("*.jsonl")):

@@ -63,13 +63,13 @@ class Fault:
     block: int | None = None
     hidden: str = ""
     ffn: str = ""  # only where the FFN is of this kind; "" is every variant
-    needs_qkv_bias: bool = False
+    needs: str = ""  # what a variant must have: "qkv_bias" or "local_cls_norm"
     depth: int = 2  # blocks that a model must have for the mistake to be made
 
     def applies(self, variant: Variant) -> bool:
         """Whether one can make this mistake with a variant."""
-        bias = variant.qkv_bias or not self.needs_qkv_bias
-        return self.ffn in ("", variant.ffn) and bias and variant.depth >= self.depth
+        has = not self.needs or getattr(variant, self.needs)
+        return self.ffn in ("", variant.ffn) and has and variant.depth >= self.depth
 
     def first_block(self, variant: Variant) -> int | None:
         """The first block it touches; None outside the blocks."""

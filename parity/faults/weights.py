@@ -146,7 +146,12 @@ def _cls_and_register(weights, variant):
     weights["storage_tokens"] = registers
 
 
-def _unused(columns: Callable[[np.ndarray], np.ndarray]):
+def _local_norm(weights, variant):
+    for leaf in ("weight", "bias"):
+        weights[f"norm.{leaf}"] = weights[f"local_cls_norm.{leaf}"]
+
+
+def _second_projection(columns: Callable[[np.ndarray], np.ndarray]):
     """An edit of the second FFN projection, whatever it is called."""
 
     def edit(weights, variant):
@@ -176,7 +181,7 @@ def _fault(name, words, tap, edit, block=0, **more) -> Fault:
 
 
 _PLAIN = {"hidden": "patches of one colour"}
-_MLP, _SWIGLU, _BIAS = {"ffn": "mlp"}, {"ffn": "swiglu"}, {"needs_qkv_bias": True}
+_MLP, _SWIGLU, _BIAS = {"ffn": "mlp"}, {"ffn": "swiglu"}, {"needs": "qkv_bias"}
 
 FAULTS = (
     _fault("patch kernel in BGR", "the kernel's channels were reversed for OpenCV's images",
@@ -242,6 +247,8 @@ FAULTS = (
            "norm", _change("norm.weight", np.ones_like), None),
     _fault("final norm bias lost", "the last norm's offset was not mapped",
            "norm", _change("norm.bias", np.zeros_like), None),
+    _fault("norm of local crops used", "the last norm is the one that training has for crops",
+           "norm", _local_norm, None, needs="local_cls_norm"),
     _fault("LayerScale missing", "the gammas were left at one",
            "ls1", _change("ls1.gamma", np.ones_like)),
     _fault("LayerScale at its initial value", "the gammas were left at 1e-5",
@@ -269,7 +276,7 @@ FAULTS = (
     _fault("w3 bias lost", "the last FFN projection was built without a bias",
            "ffn.out", _change("mlp.w3.bias", np.zeros_like), **_SWIGLU),
     _fault("hidden width cut", "the last quarter of the hidden units was lost to another ratio",
-           "ffn.out", _unused(_narrow)),
+           "ffn.out", _second_projection(_narrow)),
     _fault("blocks 0 and 1 exchanged", "two blocks have each other's weights",
            "norm1", _from_block(lambda i: {0: 1, 1: 0}.get(i, i))),
     _fault("last block duplicated", "the last block has the weights of the one before",
@@ -292,7 +299,7 @@ FAULTS = (
     _fault("one projection in float16", "one tensor of block 1 was stored in float16",
            "attn.out", _change("attn.proj.weight", float16, 1), 1),
     _fault("FFN in 8 bits", "the second FFN projection was quantized",
-           "ffn.out", _unused(int8)),
+           "ffn.out", _second_projection(int8)),
     _fault("another checkpoint", "weights of a later training step: an export gone stale",
            "patch_embed", _all_floats(_later), None),
 )  # fmt: skip

@@ -1,0 +1,98 @@
+"""The scoreboard of the fault catalogue: faults.json, a page, and a few lines for the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from reports.html import TEMPLATES
+from reports.run import FRAGMENTS
+
+PAGE, FILE, _ENDING = "faults.html", "faults.json", ".faults"
+
+#: What a line of a fragment is about.
+FAULT, CLEAN, CERTIFICATE = "fault", "clean", "certificate"
+
+
+def note(folder: Path, process: str, kind: str, record: dict[str, Any]) -> None:
+    """Leave one line of the scoreboard among a run's fragments."""
+    fragments = folder / FRAGMENTS
+    fragments.mkdir(parents=True, exist_ok=True)
+    with (fragments / f"{process}{_ENDING}").open("a") as stream:
+        stream.write(json.dumps({"kind": kind} | record) + "\n")
+
+
+def finish(folder: Path, header: dict[str, Any]) -> list[str]:
+    """Merge what the processes of a run left into faults.json and its page; lines for the terminal,
+    none when no fault was tried."""
+    fragments = sorted((folder / FRAGMENTS).glob(f"*{_ENDING}"))
+    lines = [json.loads(line) for path in fragments for line in path.read_text().splitlines()]
+    for path in fragments:
+        path.unlink()
+    kinds = {kind: [] for kind in (FAULT, CLEAN, CERTIFICATE)}
+    for line in lines:
+        kinds[line.pop("kind")].append(line)
+    if not kinds[FAULT]:
+        return []
+    board = scoreboard(kinds[FAULT], kinds[CLEAN], kinds[CERTIFICATE]) | {"run": header}
+    (folder / FILE).write_text(json.dumps(board, indent=1))
+    (folder / PAGE).write_text(render(board), encoding="utf-8")
+    return [*told(board), f"faults: {folder / PAGE}"]
+
+
+def scoreboard(
+    faults: list[dict[str, Any]], clean: list[dict[str, Any]], certificate: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """faults.json: every trial, the clean comparisons beside them, and what follows from both.
+
+    ``margin`` is the weakest fault's ratio over the strongest clean one.
+    """
+    ratios = [f["ratio"] for f in faults if f["ratio"] is not None]
+    strongest = max((c["max_ratio"] for c in clean), default=None)
+    return {
+        "faults": faults,
+        "clean": {
+            "taps": sum(c["taps"] for c in clean),
+            "false_alarms": sum(c["false_alarms"] for c in clean),
+            "max_ratio": strongest,
+        },
+        "totals": {
+            "faults": len({f["name"] for f in faults}),
+            "trials": len(faults),
+            "found": sum(f["found"] for f in faults),
+            "located": sum(f["located"] for f in faults),
+            "gate_passes": len({f["name"] for f in faults if f["gate_passes"]}),
+        },
+        "weakest": min(ratios, default=None),
+        "margin": min(ratios) / strongest if ratios and strongest else None,
+        "certificate": certificate,
+    }
+
+
+def told(board: dict[str, Any]) -> list[str]:
+    totals, clean = board["totals"], board["clean"]
+    line = (
+        f"{totals['faults']} faults in {totals['trials']} trials: {totals['found']} found, "
+        f"{totals['located']} located; the published 1e-5 gate passes {totals['gate_passes']}"
+    )
+    if clean["taps"]:
+        line += f"; {clean['false_alarms']} false alarms in {clean['taps']:,} clean comparisons"
+    if board["margin"]:
+        line += f"; margin {board['margin']:.1f}"
+    return [line]
+
+
+def render(board: dict[str, Any]) -> str:
+    """The page as text."""
+    by_fault: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for trial in board["faults"]:
+        by_fault.setdefault((trial["variant"], trial["name"]), []).append(trial)
+    passed = [trials for trials in by_fault.values() if any(t["gate_passes"] for t in trials)]
+    return TEMPLATES.get_template(PAGE).render(
+        board=board, totals=board["totals"], clean=board["clean"],
+        variants=list(dict.fromkeys(t["variant"] for t in board["faults"])),
+        stages=list(dict.fromkeys(t["stage"] for t in board["faults"])),
+        by_fault=by_fault, passed=passed,
+        lost=[t for t in board["faults"] if not t["located"]],
+    )  # fmt: skip

@@ -1,0 +1,119 @@
+"""Who tests the tests: every fault of the catalogue, in every stage that it can be made in.
+
+Inputs come from the strategies of the layers; a fault is looked for on one after the other.
+``faults.json`` and its page in the report directory are the scoreboard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+
+from fixtures import plugin
+from fixtures.injection import applies, injected
+from fixtures.pipeline import Pipeline
+from fixtures.synthetic import Synthetic
+from fixtures.trial import attempt, measured
+from parity.faults import HIDDEN, Site, catalogue
+from parity.strategies import PROFILES, Plan, plan
+from parity.taps import EMBED, HEAD, TAPS
+from parity.variants import VARIANTS
+from reports import faults as scoreboard
+
+VITS16 = VARIANTS["vits16"]
+
+#: Small models of the other structures: one mistake differs from the next there as it does at full
+#: width, and their stages need no export.
+STAND_INS = {
+    name: replace(VARIANTS[name], name=f"{name} (3 blocks of 128)", dim=128, heads=2, hidden=512, depth=3)
+    for name in ("vits16plus", "vit7b16")
+}  # fmt: skip
+PORTS = {
+    "vits16": ("meta", "equimo", "mapped", "onnx"),
+    "vits16plus": ("meta", "equimo"),
+    "vit7b16": ("meta", "equimo"),
+}
+FAULTS = catalogue()
+
+#: What a fault is looked for on, drawn as the layers' inputs are, nothing pinned.
+INPUTS = Plan(settings(PROFILES["quick"], max_examples=10), seed=7, pinned=())
+
+
+def _trials():
+    for name, stages in PORTS.items():
+        variant = STAND_INS.get(name, VITS16)
+        for stage in stages:
+            for fault in FAULTS.values():
+                # What a 7B model shares with the others is tried on those.
+                own = name != "vit7b16" or fault.needs == "local_cls_norm"
+                if own and applies(fault, variant, stage):
+                    yield pytest.param(name, stage, fault, id=f"{name}-{stage}-{fault.name}")
+
+
+@pytest.fixture(scope="session")
+def pipeline_of(store):
+    made: dict[str, Pipeline] = {}
+
+    def of(name: str) -> Pipeline:
+        if name not in made:
+            variant = STAND_INS.get(name, VITS16)
+            made[name] = Pipeline(variant, Synthetic(variant), store)
+        return made[name]
+
+    return of
+
+
+@pytest.fixture
+def note(request):
+    scribe = request.config.stash[plugin.SESSION].scribe
+    return lambda kind, record: scoreboard.note(scribe.folder, scribe.process, kind, record)
+
+
+@pytest.mark.parametrize(("structure", "port", "fault"), list(_trials()))
+def test_a_fault_is_found_and_named(pipeline_of, note, structure, port, fault):
+    trial = attempt(fault, pipeline_of(structure), port, INPUTS.inputs)
+    note(scoreboard.FAULT, trial.record)
+    assert trial.found, f"{fault.name}: nothing over its limit on {trial.examples} inputs"
+    assert trial.located, f"{fault.name}: {trial.divergence}"
+    assert not fault.hides_on(trial.divergence.worst.input)
+    weaker = trial.record["ratio"]
+    assert weaker is None or weaker > 10, f"{fault.name} is close to rounding: {weaker}"
+
+
+@plan().apply
+def test_stages_without_a_fault_raise_no_alarm(pipeline_of, note, drawn):
+    pipe = pipeline_of("vits16")
+    reference = pipe.computed(drawn)
+    records = []
+    for stage in ("equimo", "mapped", "onnx"):
+        places = (EMBED, *range(VITS16.depth), HEAD)
+        records += measured(pipe.stage(stage), reference, places, stage)
+    note(scoreboard.CLEAN, {
+        "taps": len(records),
+        "false_alarms": sum(not m.passed for m in records),
+        "max_ratio": max(m.ratio for m in records),
+    })  # fmt: skip
+    assert all(m.passed for m in records)
+
+
+@pytest.mark.parametrize("why", [why for why in HIDDEN if why])
+def test_inputs_that_hide_a_fault_do_hide_it(pipeline_of, why):
+    """Told so that nobody tests a port on one square image alone."""
+    pipe = pipeline_of("vits16")
+    drawn = next(one for one in INPUTS.inputs if HIDDEN[why](one))
+    reference = pipe.recording(drawn)
+    for fault in FAULTS.values():
+        if fault.hidden == why and applies(fault, VITS16, "meta"):
+            with injected(fault, pipe, "meta") as stage:
+                shown = measured(stage, reference, (EMBED, 0, HEAD), "meta")
+            own = [m for m in shown if m.tap == fault.tap]
+            assert all(m.passed for m in own), f"{fault.name} shows on {drawn}"
+
+
+def test_the_catalogue_is_whole():
+    assert len(FAULTS) >= 80
+    assert all(fault.tap in TAPS and fault.words for fault in FAULTS.values())
+    assert {fault.site for fault in FAULTS.values()} == set(Site)
+    assert {fault.hidden for fault in FAULTS.values()} <= set(HIDDEN)
