@@ -50,6 +50,16 @@ def grids(area: int) -> st.SearchStrategy[tuple[int, int]]:
     return st.tuples(upright, st.booleans()).map(lambda drawn: drawn[0][:: -1 if drawn[1] else 1])
 
 
+def seeds() -> st.SearchStrategy[int]:
+    """Seeds of inputs, 0 to 9999, as two numbers below a hundred.
+
+    Into larger ones Hypothesis mixes constants that it finds in the modules loaded so far; what a
+    seed draws must not depend on them.
+    """
+    below = st.integers(0, 99)
+    return st.tuples(below, below).map(lambda drawn: 100 * drawn[0] + drawn[1])
+
+
 @st.composite
 def inputs(draw: st.DrawFn, area: int = 4 * LARGEST**2) -> Input:
     """Inputs of 1 to 4 images with at most ``area`` patches in all."""
@@ -57,7 +67,7 @@ def inputs(draw: st.DrawFn, area: int = 4 * LARGEST**2) -> Input:
     batch = draw(st.integers(1, min(4, area // (grid[0] * grid[1]))))
     content = draw(st.sampled_from(tuple(CONTENTS)))
     scale = draw(st.sampled_from(SCALES))
-    return Input(batch, grid, draw(st.integers(0, 9999)), content, scale)
+    return Input(batch, grid, draw(seeds()), content, scale)
 
 
 _PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
@@ -84,7 +94,7 @@ for _name, _profile in PROFILES.items():
 
 #: What quick draws: at most 48 patches, from a seed whose four inputs have one patch, a row, a
 #: column and a block of them, one to three images, and four different contents.
-QUICK_SEED, QUICK_AREA = 109, 48
+QUICK_SEED, QUICK_AREA = 147, 48
 
 
 @dataclass(frozen=True)

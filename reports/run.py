@@ -106,7 +106,7 @@ class Scribe:
 def merge(folder: Path, header: dict[str, Any]) -> bool:
     """Merge the fragments of a run; False, and no folder, when nothing was measured."""
     fragments = folder / FRAGMENTS
-    if not any(fragments.glob("*")):
+    if not any((*fragments.glob("*.jsonl"), *fragments.glob(_DECLARED))):
         shutil.rmtree(fragments, ignore_errors=True)
         return False
     with (folder / MEASUREMENTS).open("wb") as merged:

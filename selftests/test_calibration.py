@@ -22,7 +22,7 @@ from parity.inputs import parse
 from parity.limits import LIMITS, MARGIN
 from parity.measurements import CHAINED, ISOLATED
 from parity.strategies import plan
-from parity.taps import BLOCK, EMBED, HEAD, taps_of
+from parity.taps import BLOCK, EMBED, HEAD, TAPS, taps_of
 from parity.taps import CHAINED as HANDED_ON
 from parity.variants import VARIANTS
 from parity.yardstick import Comparison, compare
@@ -31,7 +31,16 @@ VITS16 = VARIANTS["vits16"]
 PORTS = ("equimo", "mapped", "onnx")
 
 #: Inputs on which a tap came nearest to its limit.
-WORST = tuple(map(parse, ()))
+WORST = tuple(map(parse, (
+    "B1 14x2 seed=1014 checkerboard scale=0.001",  # cls
+    "B1 1x1 seed=5143 photograph scale=0.1",  # patches, pooled, ffn.hidden
+    "B3 11x5 seed=3072 hot scale=0.1",  # queries and keys, one token of the output
+    "B1 2x23 seed=7381 hot scale=1",  # one token of attn.context
+    "B2 27x2 seed=2 checkerboard scale=10",  # one token of attn.out
+    "B2 17x5 seed=5612 hot scale=1",  # chains
+    "B1 19x16 seed=1 photograph scale=0.001",  # attention and what it is added to
+    "B2 20x18 seed=463 gaussian scale=0.01",  # attn.probs, one token of norm1
+)))  # fmt: skip
 
 
 class Distribution:
@@ -108,7 +117,7 @@ def over_worst(test):
 
 def over_worst_chains(test):
     fewer = settings(plan().settings, max_examples=max(1, plan().settings.max_examples // 8))
-    return replace(plan(), settings=fewer).apply(test, pinned=WORST[:1])
+    return replace(plan(), settings=fewer).apply(test, pinned=WORST[5:6])
 
 
 @over_worst
@@ -159,7 +168,13 @@ def test_honest_stages_stay_within_the_limits_chained(pipe, distribution, drawn)
 
 def test_every_limit_keeps_its_margin_over_what_was_found(distribution):
     """Runs last: what was measured above, and what the table says was measured once."""
+    for tap, limit in LIMITS.items():
+        assert limit.whole >= MARGIN * limit.strongest, tap
+        assert limit.token >= MARGIN * limit.strongest_token, tap
     for tap, (whole, token) in distribution.largest().items():
-        limit = LIMITS[tap]
-        assert limit.whole >= MARGIN * max(whole, limit.strongest), tap
-        assert limit.token >= MARGIN * max(token, limit.strongest_token), tap
+        assert LIMITS[tap].whole >= 1.2 * whole, f"{tap}: {whole}; see parity/limits.py"
+        assert LIMITS[tap].token >= 1.2 * token, f"{tap}: {token}; see parity/limits.py"
+
+
+def test_every_tap_has_a_limit():
+    assert list(LIMITS) == list(TAPS)

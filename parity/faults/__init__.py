@@ -28,7 +28,7 @@ class Site(StrEnum):
     )
     HEAD = "head"  # edit(taps of the head, tokens (B, N, D), variant) -> taps of the head
     VALUE = "value"  # edit(value at the fault's tap, batch first or not) -> value
-    NORM = "norm"  # edit(x (..., D), weight, bias, eps) -> y, for every LayerNorm of the blocks
+    NORM = "norm"  # edit(x (..., D), weight, bias, eps) -> y, for the blocks' norms or the last
     ROTATE = "rotate"  # edit(rotate, x (..., N, d), sin, cos, "q" or "k") -> x
     ACTIVATION = "activation"  # edit(x) -> y, in the place of GELU or SiLU
 
@@ -65,6 +65,7 @@ class Fault:
     ffn: str = ""  # only where the FFN is of this kind; "" is every variant
     needs: str = ""  # what a variant must have: "qkv_bias" or "local_cls_norm"
     depth: int = 2  # blocks that a model must have for the mistake to be made
+    why: str = ""  # why no input can tell it from rounding; "" for one that must be found
 
     def applies(self, variant: Variant) -> bool:
         """Whether one can make this mistake with a variant."""
@@ -81,7 +82,14 @@ class Fault:
 
 
 def catalogue() -> dict[str, Fault]:
-    """Every fault by name, in the order of the computation."""
+    """Every fault that must be found, by name: of the ends, of the weights, of what is called."""
     from parity.faults import calls, ends, weights
 
     return {fault.name: fault for fault in (*ends.FAULTS, *weights.FAULTS, *calls.FAULTS)}
+
+
+def like_rounding() -> dict[str, Fault]:
+    """The mistakes that no input can tell from rounding, by name."""
+    from parity.faults import rounding
+
+    return {fault.name: fault for fault in rounding.FAULTS}

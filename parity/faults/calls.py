@@ -11,7 +11,7 @@ from collections.abc import Callable
 from parity.faults import Fault, Site
 
 
-def _xp(x):
+def xp_of(x):
     from array_api_compat import array_namespace
 
     return array_namespace(x)
@@ -19,7 +19,7 @@ def _xp(x):
 
 def half(x):
     """Rounded to float16 and back."""
-    xp = _xp(x)
+    xp = xp_of(x)
     return xp.astype(xp.astype(x, xp.float16), xp.float32)
 
 
@@ -45,7 +45,7 @@ def _norm(
     """A LayerNorm with something wrong about it."""
 
     def edit(x, weight, bias, right_eps):
-        xp = _xp(x)
+        xp = xp_of(x)
         own = right_eps if eps is None else eps
         middle = xp.mean(x, axis=-1, keepdims=True) if centre else 0.0
         gap = x - middle
@@ -71,7 +71,7 @@ def _only(letter: str):
 
 def _pairs(rotate, x, sin, cos, which):
     """Neighbours rotated together, as in the first rope, with tables made for halves."""
-    xp, prefix = _xp(x), x.shape[-2] - sin.shape[-2]
+    xp, prefix = xp_of(x), x.shape[-2] - sin.shape[-2]
     head, patches = x[..., :prefix, :], x[..., prefix:, :]
     even, odd = patches[..., 0::2], patches[..., 1::2]
     turned = xp.reshape(xp.stack((-odd, even), axis=-1), patches.shape)
@@ -80,7 +80,7 @@ def _pairs(rotate, x, sin, cos, which):
 
 def _prefix_last(rotate, x, sin, cos, which):
     """The first tokens rotated: cls and the registers were taken for patches."""
-    xp, count = _xp(x), sin.shape[-2]
+    xp, count = xp_of(x), sin.shape[-2]
     prefix = x.shape[-2] - count
     moved = xp.concat((x[..., count:, :], x[..., :count, :]), axis=-2)
     turned = rotate(moved, sin, cos)
@@ -89,7 +89,7 @@ def _prefix_last(rotate, x, sin, cos, which):
 
 def _registers_rotated(rotate, x, sin, cos, which):
     """The registers rotated as the first patches are."""
-    xp, prefix = _xp(x), x.shape[-2] - sin.shape[-2]
+    xp, prefix = xp_of(x), x.shape[-2] - sin.shape[-2]
     count = min(prefix - 1, sin.shape[-2])
     part = x[..., prefix - count : prefix, :]
     turned = rotate(part, sin[:count, :], cos[:count, :])
@@ -102,38 +102,38 @@ def _values(tap: str, change: Callable, **more):
 
 
 def _softmax(x, axis: int = -1, extra: float = 0.0):
-    xp = _xp(x)
+    xp = xp_of(x)
     powers = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     return powers / (xp.sum(powers, axis=axis, keepdims=True) + extra)
 
 
 def _logits_of(probs):
     """Logits that a row of probabilities comes from, up to what softmax does not see."""
-    xp = _xp(probs)
+    xp = xp_of(probs)
     return xp.log(xp.where(probs > 0, probs, xp.full_like(probs, 1e-38)))
 
 
 def _causal(logits):
-    xp = _xp(logits)
+    xp = xp_of(logits)
     places = xp.arange(logits.shape[-1])
     later = places[None, :] > places[:, None]
     return xp.where(later, xp.full_like(logits, -1e9), logits)
 
 
 def _last_key_masked(logits):
-    xp = _xp(logits)
+    xp = xp_of(logits)
     last = xp.arange(logits.shape[-1]) == logits.shape[-1] - 1
     return xp.where(last, xp.full_like(logits, -1e9), logits)
 
 
 def _registers_masked(logits):
-    xp = _xp(logits)
+    xp = xp_of(logits)
     places = xp.arange(logits.shape[-1])
     return xp.where((places > 0) & (places < 5), xp.full_like(logits, -1e9), logits)
 
 
 def _clipped(logits):
-    return _xp(logits).clip(logits, -1.0, 1.0)
+    return xp_of(logits).clip(logits, -1.0, 1.0)
 
 
 HEAD_DIM = 64  # of every release
@@ -143,7 +143,7 @@ def _merged(change: Callable):
     """Heads merged in another order: change((..., h, d)) of the merged context."""
 
     def edit(context):
-        xp = _xp(context)
+        xp = xp_of(context)
         split = xp.reshape(context, (*context.shape[:-1], -1, HEAD_DIM))
         return xp.reshape(change(xp, split), context.shape)
 
@@ -151,16 +151,16 @@ def _merged(change: Callable):
 
 
 def _sigmoid(x):
-    return 1 / (1 + _xp(x).exp(-x))
+    return 1 / (1 + xp_of(x).exp(-x))
 
 
 def _tanh_gelu(x):
-    xp = _xp(x)
+    xp = xp_of(x)
     return 0.5 * x * (1 + xp.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
 
 
 def _relu(x):
-    xp = _xp(x)
+    xp = xp_of(x)
     return xp.where(x > 0, x, xp.zeros_like(x))
 
 
@@ -178,6 +178,7 @@ def _value(tap, name, words, edit, **more) -> Fault:
 
 FAULTS = (
     _norms("LayerNorm eps 1e-6", "another framework's default", _norm(eps=1e-6)),
+    Fault("final norm eps 1e-6", "another framework's default", Site.NORM, "norm", _norm(eps=1e-6)),
     _norms("LayerNorm eps 1e-12", "a language model's default", _norm(eps=1e-12)),
     _norms("LayerNorm eps outside the root", "added to the deviation", _norm(outside=True)),
     _norms("unbiased variance", "divided by D - 1", _norm(unbiased=True)),
@@ -227,6 +228,10 @@ FAULTS = (
     _value("attn.context", "heads reversed on merge", "heads merged from the last to the first",
            _merged(lambda xp, c: xp.flip(c, axis=-2))),
     _value("attn.out", "attention output in bfloat16", "cast at the end of the fused kernel", brain),
+    _value("norm1", "approximate reciprocal root", "a GPU's fast instruction, right to 20 bits",
+           lambda x: x * (1 + 2.0**-20)),
+    _value("attn.probs", "fast exponential", "probabilities add up to one within 17 bits",
+           lambda p: p * (1 + 2.0**-17)),
     _value("ls1", "first branch scaled by 1 / (1 - drop)", "stochastic depth left on",
            lambda x: x / 0.98),
     _value("ffn.hidden", "hidden units in bfloat16", "the FFN ran under autocast", brain),

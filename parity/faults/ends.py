@@ -164,6 +164,17 @@ def _patches_from_registers_on(shown, tokens, variant):
     return shown | {"patches": patches, "pooled": pooled(patches)}
 
 
+def _reversed(tap):
+    def edit(shown, tokens, variant):
+        return shown | {tap: np.ascontiguousarray(shown[tap][:, ::-1])}
+
+    return edit
+
+
+def _registers_not_normed(shown, tokens, variant):
+    return shown | {"registers": np.ascontiguousarray(tokens[:, 1 : variant.prefix])}
+
+
 def _registers_with_cls(shown, tokens, variant):
     return shown | {"registers": np.ascontiguousarray(shown["norm"][:, : variant.prefix - 1])}
 
@@ -250,6 +261,12 @@ FAULTS = (
            "patches", _patches_from_registers_on),
     _fault(Site.HEAD, "cls among the registers", "the registers were sliced from 0",
            "registers", _registers_with_cls),
+    _fault(Site.HEAD, "registers handed out in reverse", "the registers' order was lost",
+           "registers", _reversed("registers")),
+    _fault(Site.HEAD, "registers not normed", "registers were taken before the last norm",
+           "registers", _registers_not_normed),
+    _fault(Site.HEAD, "patches from the last to the first", "rows were counted from the bottom",
+           "patches", _reversed("patches"), _POINT),
     _fault(Site.HEAD, "registers pooled too", "pooled from the second token on",
            "pooled", _pool(lambda normed, tokens, prefix: pooled(normed[:, 1:]))),
     _fault(Site.HEAD, "cls pooled too", "pooled over every token",

@@ -16,7 +16,7 @@ def _each(weights, leaf: str) -> Iterator[str]:
     return (name for name in list(weights) if name.endswith(f".{leaf}") and "blocks." in name)
 
 
-def _change(leaf: str, change: Callable[[np.ndarray], np.ndarray], block: int | None = None):
+def change_of(leaf: str, change: Callable[[np.ndarray], np.ndarray], block: int | None = None):
     """An edit of one tensor: of a block's, of every block's, or, without a block, of that name."""
 
     def edit(weights, variant):
@@ -109,6 +109,12 @@ def int8(value: np.ndarray) -> np.ndarray:
     return np.round(value / scale) * scale
 
 
+def printed(value: np.ndarray, digits: int = 6) -> np.ndarray:
+    """What is left after the numbers went through text of so many digits."""
+    size = np.float64(10) ** np.floor(np.log10(np.maximum(np.abs(value), 1e-30)))
+    return (np.round(value / size, digits - 1) * size).astype(np.float32)
+
+
 def _random(value: np.ndarray) -> np.ndarray:
     rng = np.random.default_rng(0)
     return (0.02 * rng.standard_normal(value.shape)).astype(np.float32)
@@ -126,7 +132,7 @@ def _later(value: np.ndarray) -> np.ndarray:
 
 
 def _periods(change: Callable[[np.ndarray], np.ndarray]):
-    return _change("rope_embed.periods", change)
+    return change_of("rope_embed.periods", change)
 
 
 def exact_periods(base: float, count: int) -> np.ndarray:
@@ -156,7 +162,7 @@ def _second_projection(columns: Callable[[np.ndarray], np.ndarray]):
 
     def edit(weights, variant):
         last = "fc2" if variant.ffn == "mlp" else "w3"
-        _change(f"mlp.{last}.weight", columns)(weights, variant)
+        change_of(f"mlp.{last}.weight", columns)(weights, variant)
 
     return edit
 
@@ -185,23 +191,23 @@ _MLP, _SWIGLU, _BIAS = {"ffn": "mlp"}, {"ffn": "swiglu"}, {"needs": "qkv_bias"}
 
 FAULTS = (
     _fault("patch kernel in BGR", "the kernel's channels were reversed for OpenCV's images",
-           "patch_embed", _change(f"{PATCH}.weight", lambda w: w[:, ::-1]), None),
+           "patch_embed", change_of(f"{PATCH}.weight", lambda w: w[:, ::-1]), None),
     _fault("patch kernel flipped", "a true convolution in place of a correlation",
-           "patch_embed", _change(f"{PATCH}.weight", lambda w: w[..., ::-1, ::-1]), None, **_PLAIN),
+           "patch_embed", change_of(f"{PATCH}.weight", lambda w: w[..., ::-1, ::-1]), None, **_PLAIN),
     _fault("patch kernel transposed", "height and width of the kernel exchanged",
-           "patch_embed", _change(f"{PATCH}.weight", lambda w: w.swapaxes(-1, -2)), None, **_PLAIN),
+           "patch_embed", change_of(f"{PATCH}.weight", lambda w: w.swapaxes(-1, -2)), None, **_PLAIN),
     _fault("patch bias lost", "the patch projection was built without a bias",
-           "patch_embed", _change(f"{PATCH}.bias", np.zeros_like), None),
+           "patch_embed", change_of(f"{PATCH}.bias", np.zeros_like), None),
     _fault("patch kernel in bfloat16", "the kernel was stored in bfloat16",
-           "patch_embed", _change(f"{PATCH}.weight", bfloat16), None),
+           "patch_embed", change_of(f"{PATCH}.weight", bfloat16), None),
     _fault("registers never loaded", "the names of the registers did not match; they stayed zero",
-           "tokens", _change("storage_tokens", np.zeros_like), None),
+           "tokens", change_of("storage_tokens", np.zeros_like), None),
     _fault("registers reversed", "the registers stand in reverse order",
-           "tokens", _change("storage_tokens", lambda w: w[:, ::-1]), None),
+           "tokens", change_of("storage_tokens", lambda w: w[:, ::-1]), None),
     _fault("cls and register exchanged", "cls and the first register stand in each other's place",
            "tokens", _cls_and_register, None),
     _fault("cls never loaded", "the cls token stayed at its initial zeros",
-           "tokens", _change("cls_token", np.zeros_like), None),
+           "tokens", change_of("cls_token", np.zeros_like), None),
     _fault("periods not rounded", "periods computed in float32 where the release has bfloat16's",
            "rope.sin", _periods(lambda p: exact_periods(100, len(p))), None, hidden="one patch"),
     _fault("rope base 10000", "the base of language models, for DINOv3's 100",
@@ -212,11 +218,11 @@ FAULTS = (
            "rope.sin", _periods(lambda p: np.float32(100 ** np.linspace(0, 1, len(p)))), None,
            hidden="one patch"),
     _fault("k bias not masked", "the mask of the joint bias was not applied",
-           "attn.k_proj", _change("attn.qkv.bias_mask", np.ones_like), **_BIAS),
+           "attn.k_proj", change_of("attn.qkv.bias_mask", np.ones_like), **_BIAS),
     _fault("q bias masked too", "the whole joint bias was taken for masked",
-           "attn.q_proj", _change("attn.qkv.bias_mask", np.zeros_like), **_BIAS),
+           "attn.q_proj", change_of("attn.qkv.bias_mask", np.zeros_like), **_BIAS),
     _fault("qkv bias lost", "the joint projection was built without a bias",
-           "attn.q_proj", _change("attn.qkv.bias", np.zeros_like), **_BIAS),
+           "attn.q_proj", change_of("attn.qkv.bias", np.zeros_like), **_BIAS),
     _fault("q, k, v in another order", "the joint projection was split as k, q, v",
            "attn.q_proj", _thirds(lambda q, k, v: (k, q, v))),
     _fault("k and v exchanged", "the joint projection was split as q, v, k",
@@ -230,51 +236,51 @@ FAULTS = (
     _fault("rows permuted for paired rope", "rows reordered for a rotation of neighbours",
            "attn.q_proj", _heads(lambda w: np.concatenate((w[:, :, 0::2], w[:, :, 1::2]), 2))),
     _fault("proj transposed", "the output projection was taken as (in, out)",
-           "attn.out", _change("attn.proj.weight", np.transpose)),
+           "attn.out", change_of("attn.proj.weight", np.transpose)),
     _fault("proj bias lost", "the output projection was built without a bias",
-           "attn.out", _change("attn.proj.bias", np.zeros_like)),
+           "attn.out", change_of("attn.proj.bias", np.zeros_like)),
     _fault("norm1 weight lost", "a LayerNorm without scale",
-           "norm1", _change("norm1.weight", np.ones_like)),
+           "norm1", change_of("norm1.weight", np.ones_like)),
     _fault("norm1 bias lost", "a LayerNorm without offset",
-           "norm1", _change("norm1.bias", np.zeros_like)),
+           "norm1", change_of("norm1.bias", np.zeros_like)),
     _fault("norm1 and norm2 exchanged", "each norm has the other's weights",
            "norm1", _exchange("norm1", "norm2")),
     _fault("norm2 weight centred at zero", "1 + weight, as some norms store it",
-           "norm2", _change("norm2.weight", lambda w: 1 + w)),
+           "norm2", change_of("norm2.weight", lambda w: 1 + w)),
     _fault("norm2 bias lost", "a LayerNorm without offset",
-           "norm2", _change("norm2.bias", np.zeros_like)),
+           "norm2", change_of("norm2.bias", np.zeros_like)),
     _fault("final norm weight lost", "the last norm's scale was not mapped",
-           "norm", _change("norm.weight", np.ones_like), None),
+           "norm", change_of("norm.weight", np.ones_like), None),
     _fault("final norm bias lost", "the last norm's offset was not mapped",
-           "norm", _change("norm.bias", np.zeros_like), None),
+           "norm", change_of("norm.bias", np.zeros_like), None),
     _fault("norm of local crops used", "the last norm is the one that training has for crops",
            "norm", _local_norm, None, needs="local_cls_norm"),
     _fault("LayerScale missing", "the gammas were left at one",
-           "ls1", _change("ls1.gamma", np.ones_like)),
+           "ls1", change_of("ls1.gamma", np.ones_like)),
     _fault("LayerScale at its initial value", "the gammas were left at 1e-5",
-           "ls1", _change("ls1.gamma", lambda g: np.full_like(g, 1e-5))),
+           "ls1", change_of("ls1.gamma", lambda g: np.full_like(g, 1e-5))),
     _fault("LayerScale applied twice", "folded into gamma squared",
-           "ls1", _change("ls1.gamma", np.square)),
+           "ls1", change_of("ls1.gamma", np.square)),
     _fault("LayerScale folded and kept", "folded into the projection, and applied all the same",
            "attn.out", _folded),
     _fault("ls1 and ls2 exchanged", "each LayerScale has the other's gamma",
            "ls1", _exchange("ls1", "ls2")),
     _fault("ls2 missing", "the second LayerScale was left at one",
-           "ls2", _change("ls2.gamma", np.ones_like)),
+           "ls2", change_of("ls2.gamma", np.ones_like)),
     _fault("ls2 in bfloat16", "the second LayerScale was stored in bfloat16",
-           "ls2", _change("ls2.gamma", bfloat16)),
+           "ls2", change_of("ls2.gamma", bfloat16)),
     _fault("fc1 bias lost", "the first FFN projection was built without a bias",
-           "ffn.up", _change("mlp.fc1.bias", np.zeros_like), **_MLP),
+           "ffn.up", change_of("mlp.fc1.bias", np.zeros_like), **_MLP),
     _fault("fc2 bias lost", "the second FFN projection was built without a bias",
-           "ffn.out", _change("mlp.fc2.bias", np.zeros_like), **_MLP),
+           "ffn.out", change_of("mlp.fc2.bias", np.zeros_like), **_MLP),
     _fault("w1 and w2 exchanged", "gate and value stand in each other's place",
            "ffn.gate", _exchange("w1", "w2"), **_SWIGLU),
     _fault("w12 interleaved", "the fused gate and value were told apart row by row",
            "ffn.gate", _interleaved, **_SWIGLU),
     _fault("w2 bias lost", "the value's projection was built without a bias",
-           "ffn.up", _change("mlp.w2.bias", np.zeros_like), **_SWIGLU),
+           "ffn.up", change_of("mlp.w2.bias", np.zeros_like), **_SWIGLU),
     _fault("w3 bias lost", "the last FFN projection was built without a bias",
-           "ffn.out", _change("mlp.w3.bias", np.zeros_like), **_SWIGLU),
+           "ffn.out", change_of("mlp.w3.bias", np.zeros_like), **_SWIGLU),
     _fault("hidden width cut", "the last quarter of the hidden units was lost to another ratio",
            "ffn.out", _second_projection(_narrow)),
     _fault("blocks 0 and 1 exchanged", "two blocks have each other's weights",
@@ -286,9 +292,9 @@ FAULTS = (
     _fault("blocks in the order of their names", "10 and 11 were sorted before 2",
            "norm1", lambda w, v: _from_block(_sorted_as_text(v.depth))(w, v), 2, depth=11),
     _fault("one projection at random", "one tensor of the last block was never loaded",
-           "attn.out", lambda w, v: _change("attn.proj.weight", _random, v.depth - 1)(w, v), -1),
+           "attn.out", lambda w, v: change_of("attn.proj.weight", _random, v.depth - 1)(w, v), -1),
     _fault("one row at zero", "one row of the last block's values was lost",
-           "attn.v_proj", lambda w, v: _change("attn.qkv.weight", _row_at_zero, v.depth - 1)(w, v),
+           "attn.v_proj", lambda w, v: change_of("attn.qkv.weight", _row_at_zero, v.depth - 1)(w, v),
            -1),
     _fault("q transposed", "one square slice of the joint projection is transposed",
            "attn.q_proj", _q_transposed, 1),
@@ -297,7 +303,9 @@ FAULTS = (
     _fault("weights in float16", "the checkpoint went through float16",
            "patch_embed", _all_floats(float16), None),
     _fault("one projection in float16", "one tensor of block 1 was stored in float16",
-           "attn.out", _change("attn.proj.weight", float16, 1), 1),
+           "attn.out", change_of("attn.proj.weight", float16, 1), 1),
+    _fault("weights through a text file", "six digits of every number were kept",
+           "tokens", _all_floats(printed), None),
     _fault("FFN in 8 bits", "the second FFN projection was quantized",
            "ffn.out", _second_projection(int8)),
     _fault("another checkpoint", "weights of a later training step: an export gone stale",
