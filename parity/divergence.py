@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 
 from parity.measurements import CHAINED, ISOLATED, Measurement
-from parity.taps import BLOCK, EMBED, HEAD, TAPS
+from parity.taps import PARTS, TAPS
 
 #: The pipeline's order: each stage derives its weights from the one before.
 PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")
 
 #: Layers that run on inputs of their own, whatever is drawn.
 _OWN_INPUTS = ("runtime", "release")
-
-_PARTS = (EMBED, BLOCK, HEAD)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def ancestors(tap: str) -> frozenset[str]:
 
 def _depth(measurement: Measurement) -> tuple[int, int]:
     """Part of the model and block: what comes earlier in the computation sorts first."""
-    part = _PARTS.index(TAPS[measurement.tap].part)
+    part = PARTS.index(TAPS[measurement.tap].part)
     return part, -1 if measurement.block is None else measurement.block
 
 
@@ -141,5 +139,7 @@ def _place(stage: str) -> int:
 
 def _parent(stage: str) -> str:
     """The stage whose weights it has; a plugged-in port is held against Meta's directly."""
+    if stage == "meta":
+        return "the reference"
     order = [name for name in PIPELINE if name != "nnx"]
     return order[max(order.index(stage) - 1, 0)] if stage in order else "meta"

@@ -18,6 +18,9 @@ from parity.variants import Variant
 
 EMBED, BLOCK, HEAD = "embed", "block", "head"
 
+#: The parts of the model, in the order of the computation.
+PARTS = (EMBED, BLOCK, HEAD)
+
 
 @dataclass(frozen=True)
 class Tap:

@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from parity.divergence import PIPELINE
+from parity.taps import TAPS
 from reports.html import TEMPLATES
 from reports.run import FRAGMENTS
 
 PAGE, FILE, _ENDING = "faults.html", "faults.json", ".faults"
 
 #: What a line of a fragment is about.
-FAULT, CLEAN, CERTIFICATE = "fault", "clean", "certificate"
+FAULT, ROUNDING, CLEAN, CERTIFICATE = "fault", "rounding", "clean", "certificate"
 
 
 def note(folder: Path, process: str, kind: str, record: dict[str, Any]) -> None:
@@ -30,24 +32,27 @@ def finish(folder: Path, header: dict[str, Any]) -> list[str]:
     lines = [json.loads(line) for path in fragments for line in path.read_text().splitlines()]
     for path in fragments:
         path.unlink()
-    kinds = {kind: [] for kind in (FAULT, CLEAN, CERTIFICATE)}
+    kinds = {kind: [] for kind in (FAULT, ROUNDING, CLEAN, CERTIFICATE)}
     for line in lines:
         kinds[line.pop("kind")].append(line)
     if not kinds[FAULT]:
         return []
-    board = scoreboard(kinds[FAULT], kinds[CLEAN], kinds[CERTIFICATE]) | {"run": header}
+    board = scoreboard(**kinds) | {"run": header}
     (folder / FILE).write_text(json.dumps(board, indent=1))
     (folder / PAGE).write_text(render(board), encoding="utf-8")
     return [*told(board), f"faults: {folder / PAGE}"]
 
 
-def scoreboard(
-    faults: list[dict[str, Any]], clean: list[dict[str, Any]], certificate: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """faults.json: every trial, the clean comparisons beside them, and what follows from both.
+Lines = list[dict[str, Any]]
+
+
+def scoreboard(fault: Lines, rounding: Lines, clean: Lines, certificate: Lines) -> dict[str, Any]:
+    """faults.json from the lines of each kind: every trial, the mistakes that are like rounding, the
+    clean comparisons beside them, and what follows.
 
     ``margin`` is the weakest fault's ratio over the strongest clean one.
     """
+    faults = sorted(fault, key=lambda f: (f["variant"], f["number"], _place(f)))
     ratios = [f["ratio"] for f in faults if f["ratio"] is not None]
     strongest = max((c["max_ratio"] for c in clean), default=None)
     return {
@@ -66,8 +71,14 @@ def scoreboard(
         },
         "weakest": min(ratios, default=None),
         "margin": min(ratios) / strongest if ratios and strongest else None,
-        "certificate": certificate,
+        "like_rounding": sorted(rounding, key=lambda r: (r["name"], _place(r))),
+        "certificate": sorted(certificate, key=lambda c: (list(TAPS).index(c["tap"]), _place(c))),
     }
+
+
+def _place(line: dict[str, Any]) -> int:
+    """Where a line's stage stands in the pipeline: processes of a run end in any order."""
+    return PIPELINE.index(line["stage"])
 
 
 def told(board: dict[str, Any]) -> list[str]:
