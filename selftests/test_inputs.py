@@ -1,12 +1,15 @@
 """An input is replayed exactly by the one line that names it."""
 
+import importlib
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity.errors import ParityError
 from parity.inputs import CONTENTS, Input, parse
+from parity.strategies import PROFILES, Plan
 
 inputs = st.builds(
     Input,
@@ -35,3 +38,14 @@ def test_the_same_line_is_the_same_array(drawn):
 def test_a_line_that_is_none_is_refused_in_words(line):
     with pytest.raises(ParityError, match="is not an input"):
         parse(line)
+
+
+def test_a_seed_draws_the_same_whatever_modules_are_loaded(tmp_path, monkeypatch):
+    """Hypothesis mixes constants of loaded modules into what it draws."""
+    every = settings(PROFILES["thorough"], max_examples=200)
+    before = Plan(every, seed=1, pinned=(), area=400).inputs
+    (tmp_path / "constants_for_a_test.py").write_text(f"x = {list(range(101, 9999, 7))}")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("constants_for_a_test")
+    assert Plan(every, seed=1, pinned=(), area=400).inputs == before
+    assert max(one.seed for one in before) > 9000

@@ -31,6 +31,20 @@ def test_equimo_loads_the_archive_by_its_own_loader(vits16, tmp_path):
         assert np.array_equal(theirs, leaf)
 
 
+def test_a_program_keeps_few_compiled_shapes_and_stays_right(monkeypatch):
+    """Each holds memory mappings, of which a process may have only so many."""
+    import jax.numpy as jnp
+
+    from fixtures import pytrees
+
+    monkeypatch.setattr(pytrees, "KEPT", 2)
+    double = pytrees.Program(lambda module, x: pytrees.tap("twice", 2 * x))
+    for size in (1, 2, 3, 1, 2):
+        _, shown = double((), jnp.ones(size))
+        assert np.array_equal(shown["twice"], np.full(size, 2.0))
+    assert len(double._compiled) == 2
+
+
 def test_the_examples_own_class_loads_the_eqx(vits16):
     import equinox as eqx
     import jax

@@ -41,6 +41,7 @@ HIDDEN: Mapping[str, Callable[[Input], bool]] = MappingProxyType(
         "one image": lambda drawn: drawn.batch == 1,
         "a square": lambda drawn: drawn.grid[0] == drawn.grid[1],
         "one row or column": lambda drawn: 1 in drawn.grid,
+        "one colour": lambda drawn: drawn.content == "constant",
         "patches of one colour": lambda drawn: drawn.content in ("constant", "checkerboard"),
         "a small image": lambda drawn: drawn.scale < 1,
     }

@@ -61,8 +61,9 @@ def _column_by_column(tokens, weights, variant, grid):
 
 def _absolute_position(tokens, weights, variant, grid):
     """DINOv2 adds a position to each token; DINOv3 has none."""
-    tokens = tokens.copy()
-    angles = np.arange(grid[0] * grid[1], dtype=np.float32)[:, None] / 100
+    tokens, width = tokens.copy(), tokens.shape[-1]
+    places = np.arange(grid[0] * grid[1], dtype=np.float32)[:, None]
+    angles = places / np.float32(100) ** (np.arange(width, dtype=np.float32) / width)
     tokens[:, variant.prefix :] += np.float32(0.02) * np.sin(angles)
     return tokens
 
@@ -197,12 +198,12 @@ FAULTS = (
     _fault(Site.IMAGES, "image in BGR", "OpenCV's order of channels",
            "patch_embed", lambda images: np.ascontiguousarray(images[:, ::-1])),
     _fault(Site.IMAGES, "image resized by another filter", "a smoother filter than the release's",
-           "patch_embed", _smoothed, "patches of one colour"),
+           "patch_embed", _smoothed, "one colour"),
     _fault(Site.IMAGES, "image shifted by a pixel", "corners were aligned, or the crop rounded up",
-           "patch_embed", lambda images: np.roll(images, 1, -1), "patches of one colour"),
+           "patch_embed", lambda images: np.roll(images, 1, -1), "one colour"),
     _fault(Site.IMAGES, "image mirrored", "an augmentation was left on",
            "patch_embed", lambda images: np.ascontiguousarray(images[..., ::-1]),
-           "patches of one colour"),
+           "one colour"),
     _fault(Site.IMAGES, "image in float16", "pixels were stored in half precision",
            "patch_embed", lambda images: images.astype(np.float16).astype(np.float32)),
     _fault(Site.IMAGES, "batch in another order", "images come back in another order",

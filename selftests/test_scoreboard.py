@@ -1,0 +1,100 @@
+"""The scoreboard adds up what was tried, in the catalogue's order, whichever process tried it."""
+
+import json
+import re
+
+import pytest
+
+from fixtures.command import main
+from reports import faults
+
+HEADER = {"started": "2026-01-01T00:00:00+00:00", "command": "pytest selftests -k faults"}
+
+
+def trial(name, number, stage="meta", ratio=50.0, located=True, **more):
+    return {
+        "name": name, "words": "a mistake", "variant": "vits16", "stage": stage, "tap": "norm1",
+        "block": 0, "found": True, "located": located, "named": "block 0, norm1", "ratio": ratio,
+        "token_ratio": ratio, "problem": "", "gate_passes": False, "gate_max_abs": 1e-3,
+        "examples": 1, "input": "B1 1x1 seed=0", "number": number,
+    } | more  # fmt: skip
+
+
+CLEAN = {"taps": 100, "false_alarms": 0, "max_ratio": 2.0}
+
+
+def board(*trials, clean=(CLEAN,), certificate=()):
+    return faults.scoreboard(list(trials), [], list(clean), list(certificate))
+
+
+def test_the_margin_is_the_weakest_fault_over_the_strongest_clean_ratio():
+    made = board(trial("a", 0, ratio=50.0), trial("b", 1, ratio=12.0), clean=(CLEAN, CLEAN))
+    assert made["margin"] == 6.0 and made["weakest"] == 12.0
+    assert made["clean"] == {"taps": 200, "false_alarms": 0, "max_ratio": 2.0}
+
+
+def test_the_order_is_the_catalogues_and_the_pipelines():
+    made = board(trial("b", 1), trial("a", 0, stage="onnx"), trial("a", 0, stage="equimo"))
+    assert [(t["name"], t["stage"]) for t in made["faults"]] == [
+        ("a", "equimo"), ("a", "onnx"), ("b", "meta"),
+    ]  # fmt: skip
+
+
+def test_a_fault_without_a_ratio_does_not_lower_the_margin():
+    made = board(trial("a", 0, ratio=None, problem="of another shape: (1,)"), trial("b", 1))
+    assert made["weakest"] == 50.0
+
+
+def test_the_page_lists_what_was_not_located_and_what_the_gate_lets_through():
+    lost = trial("lost one", 0, located=False, named="block 3, output")
+    page = faults.render(board(lost, trial("passed", 1, gate_passes=True)) | {"run": HEADER})
+    assert "1 trials were not located" in page and "block 3, output" in page
+    through = page[page.index("gate lets through") :]
+    assert "passed" in through[: through.index("</table>")]
+
+
+def test_names_with_markup_show_as_text():
+    page = faults.render(board(trial("<script>alert(1)</script>", 0)) | {"run": HEADER})
+    assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_processes_leave_lines_and_one_of_them_merges(tmp_path):
+    faults.note(tmp_path, "gw1", faults.FAULT, trial("b", 1))
+    faults.note(tmp_path, "gw0", faults.FAULT, trial("a", 0, gate_passes=True))
+    faults.note(tmp_path, "gw0", faults.CLEAN, CLEAN)
+    told = faults.finish(tmp_path, HEADER)
+    assert told[0].startswith(
+        "2 faults in 2 trials: 2 found, 2 located; the published 1e-5 gate passes 1"
+    )
+    kept = json.loads((tmp_path / faults.FILE).read_text())
+    assert [t["name"] for t in kept["faults"]] == ["a", "b"]
+    assert not list(tmp_path.rglob("*.faults"))
+
+
+def test_the_command_lists_every_fault(capsys):
+    assert main(["faults"]) == 0
+    shown = capsys.readouterr().out
+    assert int(re.search(r"(\d+) faults\. Show one", shown)[1]) >= 80
+    assert "E[x²] - E[x]²" in shown
+
+
+def test_the_command_shows_what_the_suite_says_of_one(store, capsys):
+    words = ["faults", "registers reversed", "--stage", "equimo", "--store", str(store.root)]
+    assert main(words) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "equimo departs from meta at tokens" in shown
+    assert "The published 1e-5 gate passes it" in shown and "Named as declared." in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["no such fault"], "There is no fault 'no such fault'"),
+        (["k bias not masked", "--stage", "tflite"], "--stage tflite"),
+        (["k bias not masked", "--variant", "vitx"], "--variant vitx"),
+        (["RMSNorm", "--stage", "onnx"], "it can be made in meta, equimo, mapped"),
+    ],
+)  # fmt: skip
+def test_the_command_tells_what_it_cannot_do(words, said, capsys):
+    assert main(["faults", *words]) == 2
+    assert said in capsys.readouterr().err
