@@ -11,8 +11,8 @@ import numpy as np
 from parity import divergence, picture, yardstick
 from parity.contract import Contract, Place, size
 from parity.inputs import Input
-from parity.measurements import ISOLATED, Measurement, measurement
-from parity.taps import TAPS
+from parity.measurements import CHAINED, ISOLATED, Measurement, measurement
+from parity.taps import TAPS, extent
 from parity.variants import Variant
 
 Shown = Mapping[str, np.ndarray]
@@ -35,14 +35,24 @@ class Account:
     failure: str = ""  # in words, with its picture
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one input: ``words`` of its failure, with the picture, or none."""
+
+    words: str
+    place: Place | None  # of the first divergence, if that is what failed
+    strength: float  # of the strongest measurement
+
+
 @dataclass
 class Gauge:
     """Comparisons of one test; every one is recorded, passed or failed, before any is judged.
 
-    A test begins an input, compares at every place its contract names, and holds. After an input
-    that Hypothesis drew has failed, the gauge asks only for the place that failed, so that the way
-    to the smallest such input is short; ``reject`` ends it, ``target`` is told how strong the
-    strongest measurement was.
+    A test begins an input, compares at every place its contract names, and holds. An input may be
+    settled (begun, compared, closed) before the test's own turn has come. After an input that
+    Hypothesis drew has failed, the gauge asks only for the place that failed, so that the way to the
+    smallest such input is short; ``reject`` ends it, ``target`` is told how strong the strongest
+    measurement was.
     """
 
     variant: Variant
@@ -55,10 +65,11 @@ class Gauge:
     reject: Callable[[], Any] | None = field(default=None, repr=False)
     target: Callable[[float], Any] | None = field(default=None, repr=False)
     accounts: list[Account] = field(default_factory=list, repr=False)
+    focus: Place | None = field(default=None, repr=False)
+    _now: Input | None = field(default=None, repr=False)
     _taken: list[Measurement] = field(default_factory=list, repr=False)
     _open: Contract = field(default_factory=dict, repr=False)
-    _failed: dict[Input, str] = field(default_factory=dict, repr=False)
-    _focus: Place | None = field(default=None, repr=False)
+    _verdicts: dict[Input, Verdict] = field(default_factory=dict, repr=False)
     _attempts: int = field(default=0, repr=False)
     _picture: str = field(default="", repr=False)
 
@@ -66,31 +77,44 @@ class Gauge:
         """In a few words: Hypothesis prints a test's arguments, and a contract is long."""
         printer.text(f"<gauge of {self.stage}>")
 
-    def begin(self, reference) -> None:
-        """Start with an input, given its reference; raises what it failed with before, if it did."""
-        __tracebackhide__ = True
-        drawn = reference.input
-        if drawn in self._failed:
-            self._depart(self._failed[drawn])
-        if self._focus is not None:
+    def settled(self, drawn: Input) -> bool:
+        """Turn to an input; whether it was measured before. Ends the search for the smallest that
+        fails when that has taken too long."""
+        self._now = drawn
+        if drawn in self._verdicts:
+            return True
+        if self.focus is not None:
             self._attempts += 1
             if self._attempts > ATTEMPTS and self.reject:
                 self.reject()
+        return False
+
+    def begin(self, reference) -> None:
+        """Start with an input, given its reference."""
+        self._now = reference.input
         self._reference, self._taken, self._picture = reference, [], ""
         self._open = {
             (mode, place): names
             for (mode, place), names in self.declared.items()
-            if self._focus in (None, place)
+            if self.focus in (None, place)
         }
-        self.accounts.append(Account(drawn, size(self._open)))
+        self.accounts.append(Account(self._now, size(self._open)))
 
     @property
-    def blocks(self) -> list[int]:
-        """The blocks to compare: all, or the one that failed on another input."""
-        return sorted({place for _, place in self._open if isinstance(place, int)})
+    def chained(self) -> bool:
+        """Whether anything of the stage's own chain is still to be compared."""
+        return any(mode == CHAINED for mode, _ in self._open)
+
+    def wants(self, mode: str, place: Place) -> bool:
+        """Whether a place is still to be compared in a mode."""
+        return (mode, place) in self._open
 
     def compare(self, place: Place, shown: Shown, mode: str = ISOLATED) -> None:
-        """Measure the declared taps of one place; a declared tap that is not shown is a failure."""
+        """Measure the declared taps of one place; a declared tap that is not shown is a failure.
+
+        Raises LookupError for a place that the contract does not name, and where the reference's
+        own taps are not of the tap table's shapes.
+        """
         names = self._open.pop((mode, place), None)
         if names is None:
             if (mode, place) in self.declared:
@@ -101,6 +125,9 @@ class Gauge:
         records, known = [], {}
         for tap in names:
             known[tap] = standards[tap]
+            table = extent(TAPS[tap], self.variant, drawn.batch, drawn.grid)
+            if known[tap].meta.shape != table:
+                raise LookupError(f"{tap}: the reference has {known[tap].meta.shape}, not {table}")
             records.append(measurement(
                 yardstick.compare(known[tap], shown.get(tap)), drawn,
                 variant=self.variant.name, stage=self.stage, mode=mode, block=block, tap=tap,
@@ -111,34 +138,42 @@ class Gauge:
             self._picture = picture.draw(self.variant, worst, known[worst.tap], shown)
         self._taken += records
         self.accounts[-1].compared += sum(not m.problem for m in records)
-        self.record(records)
 
-    def hold(self) -> None:
-        """Fail if any tap of this input is over its limit, naming the first divergence, or if
-        anything that was declared was not compared."""
-        __tracebackhide__ = True
-        found = divergence.first(self._taken)
+    def close(self) -> None:
+        """End an input: record what was compared, and judge it."""
+        self.record(self._taken)
+        drawn, found = self._reference.input, divergence.first(self._taken)
+        words, place = "", None
         if found:
             failed = sum(not m.passed for m in self._taken)
-            drawn = self._reference.input
-            if drawn not in self.pinned:
-                self._focus = self._place_of(found.worst)
-            self._failed[drawn] = "\n".join(filter(None, (
+            place = self._place_of(found.worst)
+            words = "\n".join(filter(None, (
                 str(found),
                 self._picture,
                 f"{failed} of {len(self._taken)} comparisons failed on {drawn}.",
                 f"Reproduce: {found.command}",
             )))  # fmt: skip
-            self.accounts[-1].failure = self._failed[drawn]
-            self._depart(self._failed[drawn])
-        if self._open or not self._taken:
+            self.accounts[-1].failure = words
+        elif self._open or not self._taken:
             missing = ", ".join(f"{mode} {place}" for mode, place in self._open) or "everything"
-            self._depart(
-                f"{self.variant.name}: {self.stage}: declared and not compared on "
-                f"{self._reference.input}: {missing}"
-            )
+            words = f"{self.variant.name}: {self.stage}: declared and not compared on {drawn}: {missing}"
+        strongest = max((m.strength for m in self._taken), default=0.0)
+        self._verdicts[drawn] = Verdict(words, place, strongest)
+        self._reference, self._taken, self._open = None, [], {}
+
+    def hold(self) -> None:
+        """Fail if any tap of this input is over its limit, naming the first divergence, or if
+        anything that was declared was not compared."""
+        __tracebackhide__ = True
+        if self._now not in self._verdicts:
+            self.close()
+        verdict = self._verdicts[self._now]
+        if verdict.words:
+            if self._now not in self.pinned:
+                self.focus = verdict.place
+            self._depart(verdict.words)
         if self.target:
-            self.target(max(m.strength for m in self._taken))
+            self.target(verdict.strength)
 
     def _depart(self, words: str) -> NoReturn:
         """Fail. Always from this line: Hypothesis tells failures apart by where they are raised."""
