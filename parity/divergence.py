@@ -13,7 +13,7 @@ from parity.taps import PARTS, TAPS
 PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")
 
 #: Layers that run on inputs of their own, whatever is drawn.
-_OWN_INPUTS = ("runtime", "release")
+_OWN_INPUTS = ("runtime", "release", "streamed")
 
 
 @dataclass(frozen=True)

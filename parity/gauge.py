@@ -121,7 +121,7 @@ class Gauge:
                 return
             raise LookupError(f"{mode} {place} is not in the contract of this test")
         drawn, standards = self._reference.input, self._reference.part(place, mode)
-        block = place if isinstance(place, int) else None
+        block = self.variant.number(place) if isinstance(place, int) else None
         records, known = [], {}
         for tap in names:
             known[tap] = standards[tap]
@@ -181,7 +181,10 @@ class Gauge:
         raise Departure(words)
 
     def _place_of(self, worst: Measurement) -> Place:
-        return TAPS[worst.tap].part if worst.block is None else worst.block
+        if worst.block is None:
+            return TAPS[worst.tap].part
+        numbers = self.variant.numbers
+        return numbers.index(worst.block) if numbers else worst.block
 
 
 @dataclass(frozen=True)

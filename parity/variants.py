@@ -5,7 +5,7 @@ Source of the numbers: the checkpoints' own layout and the DINOv3 paper (arXiv 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 #: Image statistics (mean, std per RGB channel) of the evaluation transform, by dataset.
@@ -40,6 +40,7 @@ class Variant:
     patch: int = 16
     eps: float = 1e-5
     rope_base: float = 100.0
+    numbers: tuple[int, ...] = ()  # of an excerpt: which blocks of the release its blocks are
 
     @property
     def head_dim(self) -> int:
@@ -59,9 +60,20 @@ class Variant:
     def file_name(self) -> str:
         return f"{self.release}-{self.hash_prefix}.pth"
 
+    def number(self, i: int) -> int:
+        """The number in the release of block i."""
+        return self.numbers[i] if self.numbers else i
+
     def tokens(self, grid: tuple[int, int]) -> int:
         """Length of the token sequence for a patch grid of (rows, columns)."""
         return self.prefix + grid[0] * grid[1]
+
+
+def excerpt(variant: Variant, numbers: tuple[int, ...]) -> Variant:
+    """A variant of those blocks alone, one after the other."""
+    return replace(
+        variant, depth=len(numbers), numbers=tuple(variant.number(i) for i in numbers)
+    )  # fmt: skip
 
 
 _ALL = (
