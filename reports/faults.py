@@ -8,6 +8,7 @@ from typing import Any
 
 from parity.divergence import PIPELINE
 from parity.taps import TAPS
+from parity.variants import VARIANTS
 from reports.html import TEMPLATES
 from reports.run import FRAGMENTS
 
@@ -52,7 +53,7 @@ def scoreboard(fault: Lines, rounding: Lines, clean: Lines, certificate: Lines) 
 
     ``margin`` is the weakest fault's ratio over the strongest clean one.
     """
-    faults = sorted(fault, key=lambda f: (f["variant"], f["number"], _place(f)))
+    faults = sorted(fault, key=lambda f: (_size(f), f["number"], _place(f)))
     ratios = [f["ratio"] for f in faults if f["ratio"] is not None]
     strongest = max((c["max_ratio"] for c in clean), default=None)
     return {
@@ -79,6 +80,12 @@ def scoreboard(fault: Lines, rounding: Lines, clean: Lines, certificate: Lines) 
 def _place(line: dict[str, Any]) -> int:
     """Where a line's stage stands in the pipeline: processes of a run end in any order."""
     return PIPELINE.index(line["stage"])
+
+
+def _size(line: dict[str, Any]) -> tuple[int, str]:
+    """Where a line's variant stands among the releases; a stand-in is named after its release."""
+    name = line["variant"].split()[0]
+    return list(VARIANTS).index(name) if name in VARIANTS else len(VARIANTS), line["variant"]
 
 
 def told(board: dict[str, Any]) -> list[str]:
