@@ -41,11 +41,11 @@ def test_a_line_that_is_none_is_refused_in_words(line):
 
 
 def test_a_seed_draws_the_same_whatever_modules_are_loaded(tmp_path, monkeypatch):
-    """Hypothesis mixes constants of loaded modules into what it draws."""
+    """Hypothesis mixes constants of loaded modules, up to 1,024 of each, into what it draws."""
     every = settings(PROFILES["thorough"], max_examples=200)
     before = Plan(every, seed=1, pinned=(), area=400).inputs
-    (tmp_path / "constants_for_a_test.py").write_text(f"x = {list(range(101, 9999, 7))}")
+    (tmp_path / "many_constants.py").write_text(f"x = {list(range(101, 9999, 11))}")
     monkeypatch.syspath_prepend(tmp_path)
-    importlib.import_module("constants_for_a_test")
+    importlib.import_module("many_constants")
     assert Plan(every, seed=1, pinned=(), area=400).inputs == before
     assert max(one.seed for one in before) > 9000
