@@ -11,55 +11,17 @@ from parity.measurements import CHAINED, ISOLATED
 from parity.taps import HEAD
 from parity.variants import VARIANTS
 from parity.yardstick import compare
+from selftests import hugging_face
 
 VITS16 = VARIANTS["vits16"]
 GRIDS = [Input(2, (2, 8), 1), Input(1, (14, 14), 2), Input(1, (5, 3), 4), Input(2, (1, 1), 5)]
-
-#: Meta's names to those of transformers' port, within a block.
-HUGGING_FACE = {
-    "norm1": "norm1", "attn.proj": "attention.o_proj", "norm2": "norm2",
-    "mlp.fc1": "mlp.up_proj", "mlp.fc2": "mlp.down_proj",
-}  # fmt: skip
-
-
-def hugging_face(checkpoint) -> dict[str, torch.Tensor]:
-    """The checkpoint in transformers' names; its attention has no k bias at all."""
-    state = {
-        "embeddings.cls_token": checkpoint["cls_token"],
-        "embeddings.register_tokens": checkpoint["storage_tokens"],
-        "embeddings.mask_token": checkpoint["mask_token"][None],
-        "embeddings.patch_embeddings.weight": checkpoint["patch_embed.proj.weight"],
-        "embeddings.patch_embeddings.bias": checkpoint["patch_embed.proj.bias"],
-        "norm.weight": checkpoint["norm.weight"],
-        "norm.bias": checkpoint["norm.bias"],
-    }
-    for i in range(VITS16.depth):
-        meta, theirs = f"blocks.{i}", f"model.layer.{i}"
-        for ours, name in HUGGING_FACE.items():
-            for leaf in ("weight", "bias"):
-                state[f"{theirs}.{name}.{leaf}"] = checkpoint[f"{meta}.{ours}.{leaf}"]
-        for n in "12":
-            state[f"{theirs}.layer_scale{n}.lambda1"] = checkpoint[f"{meta}.ls{n}.gamma"]
-        weights = np.split(checkpoint[f"{meta}.attn.qkv.weight"], 3)
-        biases = np.split(checkpoint[f"{meta}.attn.qkv.bias"], 3)
-        for letter, weight, bias in zip("qkv", weights, biases, strict=True):
-            state[f"{theirs}.attention.{letter}_proj.weight"] = weight
-            if letter != "k":
-                state[f"{theirs}.attention.{letter}_proj.bias"] = bias
-    return {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
 
 
 @pytest.fixture(scope="module")
 def port(vits16):
     """transformers' DINOv3ViTModel with our weights, its rope set from the checkpoint's periods."""
-    transformers = pytest.importorskip("transformers", reason="pip install dinov3-parity[test]")
-    config = transformers.DINOv3ViTConfig(
-        hidden_size=VITS16.dim, num_hidden_layers=VITS16.depth, num_attention_heads=VITS16.heads,
-        intermediate_size=VITS16.hidden, num_register_tokens=VITS16.registers,
-        patch_size=VITS16.patch, layer_norm_eps=VITS16.eps,
-    )  # fmt: skip
-    model = transformers.DINOv3ViTModel(config).eval()
-    model.load_state_dict(hugging_face(vits16.checkpoint), strict=True)
+    model = hugging_face.model(VITS16)
+    model.load_state_dict(hugging_face.state(vits16.checkpoint), strict=True)
     periods = torch.from_numpy(np.array(vits16.checkpoint["rope_embed.periods"]))
     model.rope_embeddings.inv_freq.copy_(1 / periods)
     return model
