@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -67,11 +67,11 @@ class Gauge:
     accounts: list[Account] = field(default_factory=list, repr=False)
     focus: Place | None = field(default=None, repr=False)
     _now: Input | None = field(default=None, repr=False)
-    _taken: list[Measurement] = field(default_factory=list, repr=False)
+    taken: list[Measurement] = field(default_factory=list, repr=False)
     _open: Contract = field(default_factory=dict, repr=False)
     _verdicts: dict[Input, Verdict] = field(default_factory=dict, repr=False)
     _attempts: int = field(default=0, repr=False)
-    _picture: str = field(default="", repr=False)
+    picture: str = field(default="", repr=False)
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
         """In a few words: Hypothesis prints a test's arguments, and a contract is long."""
@@ -92,13 +92,25 @@ class Gauge:
     def begin(self, reference) -> None:
         """Start with an input, given its reference."""
         self._now = reference.input
-        self._reference, self._taken, self._picture = reference, [], ""
+        self._reference, self.taken, self.picture = reference, [], ""
         self._open = {
             (mode, place): names
             for (mode, place), names in self.declared.items()
             if self.focus in (None, place)
         }
         self.accounts.append(Account(self._now, size(self._open)))
+
+    @property
+    def name(self) -> str:
+        """The test's own among those of its variant."""
+        return f"{self.stage} {self.layer}"
+
+    def take_up(self, places: Iterable[Place], taken: list[Measurement]) -> None:
+        """Go on after places where an earlier pass took these measurements."""
+        for key in [key for key in self._open if key[1] in set(places)]:
+            del self._open[key]
+        self.taken = list(taken)
+        self.accounts[-1].compared += sum(not m.problem for m in taken)
 
     @property
     def chained(self) -> bool:
@@ -133,33 +145,33 @@ class Gauge:
                 variant=self.variant.name, stage=self.stage, mode=mode, block=block, tap=tap,
                 runtime=self.runtime, fault=None, layer=self.layer,
             ))  # fmt: skip
-        if not self._picture and (found := divergence.first(records)):
+        if not self.picture and (found := divergence.first(records)):
             worst = found.worst
-            self._picture = picture.draw(self.variant, worst, known[worst.tap], shown)
-        self._taken += records
+            self.picture = picture.draw(self.variant, worst, known[worst.tap], shown)
+        self.taken += records
         self.accounts[-1].compared += sum(not m.problem for m in records)
 
     def close(self) -> None:
         """End an input: record what was compared, and judge it."""
-        self.record(self._taken)
-        drawn, found = self._reference.input, divergence.first(self._taken)
+        self.record(self.taken)
+        drawn, found = self._reference.input, divergence.first(self.taken)
         words, place = "", None
         if found:
-            failed = sum(not m.passed for m in self._taken)
+            failed = sum(not m.passed for m in self.taken)
             place = self._place_of(found.worst)
             words = "\n".join(filter(None, (
                 str(found),
-                self._picture,
-                f"{failed} of {len(self._taken)} comparisons failed on {drawn}.",
+                self.picture,
+                f"{failed} of {len(self.taken)} comparisons failed on {drawn}.",
                 f"Reproduce: {found.command}",
             )))  # fmt: skip
             self.accounts[-1].failure = words
-        elif self._open or not self._taken:
+        elif self._open or not self.taken:
             missing = ", ".join(f"{mode} {place}" for mode, place in self._open) or "everything"
             words = f"{self.variant.name}: {self.stage}: declared and not compared on {drawn}: {missing}"
-        strongest = max((m.strength for m in self._taken), default=0.0)
+        strongest = max((m.strength for m in self.taken), default=0.0)
         self._verdicts[drawn] = Verdict(words, place, strongest)
-        self._reference, self._taken, self._open = None, [], {}
+        self._reference, self.taken, self._open = None, [], {}
 
     def hold(self) -> None:
         """Fail if any tap of this input is over its limit, naming the first divergence, or if

@@ -92,13 +92,16 @@ def write(path: Path, records: list[Measurement]) -> None:
         stream.write(lines)
 
 
+def measured(fields: dict[str, Any]) -> Measurement:
+    """A record from the fields of its line."""
+    for name in ("grid", "max_abs_index", "token"):
+        fields[name] = tuple(fields[name])
+    return Measurement(**fields)
+
+
 def read(path: Path) -> Iterator[Measurement]:
     """The records of a file of JSON lines; a last line that was cut off is left out."""
     with path.open(encoding="utf-8") as stream:
         for line in stream:
             if line.endswith("\n"):
-                fields = json.loads(line)
-                fields["grid"] = tuple(fields["grid"])
-                fields["max_abs_index"] = tuple(fields["max_abs_index"])
-                fields["token"] = tuple(fields["token"])
-                yield Measurement(**fields)
+                yield measured(json.loads(line))

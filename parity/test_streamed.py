@@ -6,7 +6,7 @@ input and on its own, and lets it go.
 
 import pytest
 
-from fixtures.plugin import SQUARE
+from fixtures.session import SQUARE
 
 
 @pytest.mark.contract("reference")

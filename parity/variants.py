@@ -64,6 +64,11 @@ class Variant:
         """The number in the release of block i."""
         return self.numbers[i] if self.numbers else i
 
+    @property
+    def release_depth(self) -> int:
+        """The number of blocks of the release that this is an excerpt of, or is."""
+        return VARIANTS[self.name].depth if self.numbers else self.depth
+
     def tokens(self, grid: tuple[int, int]) -> int:
         """Length of the token sequence for a patch grid of (rows, columns)."""
         return self.prefix + grid[0] * grid[1]

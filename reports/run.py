@@ -124,11 +124,28 @@ def merge(folder: Path, header: dict[str, Any]) -> bool:
         "stages": stages,
         "contract": fulfilment(fragments),
         "failures": failures(fragments),
+        "costs": costs(notes),
         "artifacts": made,
     }
     (folder / RUN).write_text(json.dumps(run, indent=1))
     shutil.rmtree(fragments)
     return True
+
+
+def costs(notes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What each variant took: seconds by stage and place, summed over processes, and the peak of
+    resident memory of the process that had the largest."""
+    merged: dict[str, Any] = {}
+    for note in notes:
+        for name, told in note["costs"].items():
+            own = merged.setdefault(name, {"peak_resident_bytes": 0, "seconds": {}})
+            peak = max(own["peak_resident_bytes"], told["peak_resident_bytes"])
+            own["peak_resident_bytes"] = peak
+            for who, places in told["seconds"].items():
+                summed = own["seconds"].setdefault(who, {})
+                for place, seconds in places.items():
+                    summed[place] = round(summed.get(place, 0) + seconds, 4)
+    return merged
 
 
 def fulfilment(fragments: Path) -> dict[str, Any]:

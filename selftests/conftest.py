@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import plugin
 from fixtures.pipeline import Pipeline
+from fixtures.session import SESSION
 from fixtures.store import Store
 from fixtures.synthetic import Synthetic
 from parity.variants import VARIANTS
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="session")
 def store(request) -> Store:
     """The store of this session: artifacts that the main job made are reused."""
-    return request.config.stash[plugin.SESSION].store
+    return request.config.stash[SESSION].store
 
 
 @pytest.fixture(scope="session")

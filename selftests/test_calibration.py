@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from fixtures import plugin
+from fixtures.session import SESSION
 from parity.inputs import parse
 from parity.limits import LIMITS, MARGIN
 from parity.measurements import CHAINED, ISOLATED
@@ -92,14 +92,14 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def pipe(request):
     """vits16 on the checkpoint of the command line."""
-    return request.config.stash[plugin.SESSION].pipeline(VITS16)
+    return request.config.stash[SESSION].pipeline(VITS16)
 
 
 @pytest.fixture(scope="module")
 def distribution(request):
     found = Distribution()
     yield found
-    folder = request.config.stash[plugin.SESSION].scribe.folder
+    folder = request.config.stash[SESSION].scribe.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "calibration.json").write_text(json.dumps(found.summary(), indent=1))
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import find, settings
 
-from fixtures import plugin
 from fixtures.injection import applies, injected
 from fixtures.pipeline import Pipeline
 from fixtures.sensitivity import KINDS, NEAREST, Sensitivity, nearest
+from fixtures.session import SESSION
 from fixtures.synthetic import Synthetic
 from fixtures.trial import attempt, measured
 from parity.faults import HIDDEN, Site, catalogue, like_rounding
@@ -80,7 +80,7 @@ def pipeline_of(store):
 
 @pytest.fixture
 def note(request):
-    scribe = request.config.stash[plugin.SESSION].scribe
+    scribe = request.config.stash[SESSION].scribe
     return lambda kind, record: scoreboard.note(scribe.folder, scribe.process, kind, record)
 
 

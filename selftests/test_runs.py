@@ -20,7 +20,7 @@ sys.exit(code)
 @pytest.fixture
 def warm(vits16):
     """The store has what the ONNX tests need."""
-    from fixtures.plugin import FILE_INPUTS
+    from fixtures.session import FILE_INPUTS
     from parity.strategies import PROFILES, Plan
 
     for drawn in Plan(PROFILES["quick"]).inputs:

@@ -1,10 +1,13 @@
 """Blocks one at a time, and tests that travel together, measure what whole models and lone tests do."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fixtures.bookmark import Bookmark
 from fixtures.convoy import Member, carry
 from fixtures.excerpt import Excerpt
 from fixtures.pipeline import Pipeline
@@ -13,6 +16,7 @@ from parity import contract
 from parity.gauge import Departure, Gauge
 from parity.inputs import Input
 from parity.layout import layout
+from parity.measurements import CHAINED
 from parity.variants import VARIANTS, excerpt
 
 VITS16 = VARIANTS["vits16"]
@@ -119,3 +123,113 @@ def test_an_excerpt_is_measured_under_its_blocks_own_numbers(store):
     carry(one, (), pipe.computed(SMALL))
     assert {m.block for m in taken} == {0, 6}
     one.gauge.hold()
+
+
+STREAMED = ("meta", "equimo", "mapped", "onnx")
+
+
+class Counted:
+    """A stage that counts the blocks it is asked for, and is interrupted at one of them."""
+
+    def __init__(self, stage, stop=None):
+        self._stage, self._stop, self.asked = stage, stop, []
+
+    def __getattr__(self, name):
+        return getattr(self._stage, name)
+
+    def block(self, i, tokens, grid):
+        if i == self._stop:
+            raise KeyboardInterrupt
+        self.asked.append(i)
+        return self._stage.block(i, tokens, grid)
+
+
+def travelling(pipe, taken, stop=None):
+    """Members of every stage on their whole contract, the leader Meta's own float32."""
+    stages = {name: None if name == "meta" else pipe.stage(name) for name in STREAMED}
+    stages["mapped"] = Counted(stages["mapped"], stop)
+    members = []
+    for name, stage in stages.items():
+        declared = contract.declared("reference", pipe.variant, name)
+        gauge = Gauge(pipe.variant, name, "streamed", "", declared, taken.extend)
+        members.append(Member(gauge, stage))
+    return members
+
+
+@pytest.fixture(scope="module")
+def four_blocks(store):
+    part = Excerpt(Synthetic(VITS16), (0, 1, 2, 3))
+    return lambda: Pipeline(part.variant, part, store, streamed=True)
+
+
+def test_an_interrupted_pass_is_taken_up_at_the_block_it_stood_at(four_blocks, tmp_path):
+    whole, before, after = [], [], []
+    members = travelling(four_blocks(), whole)
+    carry(members[0], members[1:], four_blocks().computed(SMALL))
+
+    bookmark = Bookmark(tmp_path / "mark.safetensors")
+    members = travelling(four_blocks(), before, stop=2)
+    with pytest.raises(KeyboardInterrupt):
+        carry(members[0], members[1:], four_blocks().computed(SMALL), bookmark=bookmark)
+    assert bookmark.found().done == 3, "the embedding and two blocks"
+
+    members = travelling(four_blocks(), after)
+    reference = four_blocks().computed(SMALL)
+    asked = []
+    reference._fed, fed = lambda run, i, x: asked.append(i) or fed(run, i, x), reference._fed
+    carry(members[0], members[1:], reference, bookmark=bookmark)
+    assert min(asked) == 2 and members[2].stage.asked == [2, 2, 3, 3]
+    assert sorted(map(str, after)) == sorted(map(str, whole))
+    assert all(m.gauge.accounts[-1].compared == m.gauge.accounts[-1].declared for m in members)
+    assert bookmark.found() is None, "a pass that has ended leaves no mark"
+
+
+def test_a_mark_of_other_tests_or_a_damaged_one_is_not_taken_up(four_blocks, tmp_path):
+    bookmark, taken = Bookmark(tmp_path / "mark.safetensors"), []
+    members = travelling(four_blocks(), [], stop=1)
+    with pytest.raises(KeyboardInterrupt):
+        carry(members[0], members[1:], four_blocks().computed(SMALL), bookmark=bookmark)
+    alone = travelling(four_blocks(), taken)[1]
+    carry(alone, [], four_blocks().computed(SMALL), bookmark=bookmark)
+    assert {m.block for m in taken} == {None, 0, 1, 2, 3}
+    bookmark.path.write_bytes(b"half a file")
+    assert bookmark.found() is None
+
+
+def test_what_one_run_hands_on_does_not_pile_up_with_depth(four_blocks):
+    reference = four_blocks().computed(SMALL)
+    for i in range(4):
+        reference.part(i, CHAINED)
+        assert all(len(kept) <= 2 for kept in reference._tokens.values())
+    again = reference.part(1, CHAINED)["output"]
+    assert np.array_equal(again.meta, four_blocks().computed(SMALL).part(1, CHAINED)["output"].meta)
+
+
+def test_a_model_of_one_block_is_kept_no_longer_than_it_is_in_use(four_blocks):
+    pipe = four_blocks()
+    for name in ("equimo", "mapped"):
+        stage, alive = pipe.stage(name), []
+        stage.block(0, SMALL_TOKENS, SMALL.grid)
+        alive = [weakref.ref(leaf) for leaf in large_arrays(stage)]
+        assert alive
+        stage.block(1, SMALL_TOKENS, SMALL.grid)
+        stage.rest()
+        gc.collect()
+        assert [one for one in alive if one() is not None] == [], name
+        assert large_arrays(stage) == [], name
+
+
+SMALL_TOKENS = np.random.default_rng(0).standard_normal((2, 21, 384), dtype=np.float32)
+
+
+def large_arrays(stage):
+    """The arrays of a block that a stage holds: those as large as its FFN's."""
+    import jax
+
+    leaves = jax.tree.leaves(stage._held.model)
+    return [leaf for leaf in leaves if getattr(leaf, "size", 0) >= 384 * 1536]
+
+
+def test_one_excerpt_is_one_artifact_however_it_was_come_by():
+    whole = Synthetic(VITS16)
+    assert Excerpt(Excerpt(whole, (0, 6, 11)), (0,)).digest == Excerpt(whole, (0,)).digest

@@ -1,0 +1,29 @@
+"""Layer 7, of the large variants with every block: the whole model in one file, its weights beside it."""
+
+import onnx
+import pytest
+
+from fixtures.session import SQUARE
+from parity.contract import PUBLISHED
+from parity.gauge import published_gate
+from parity.measurements import CHAINED
+from parity.taps import HEAD
+
+
+@pytest.mark.contract("file")
+@pytest.mark.stages("onnx")
+def test_the_whole_model_in_one_file(stage_name, whole_file, reference_on, gauge):
+    reference = reference_on(SQUARE)
+    gauge.begin(reference)
+    shown = whole_file.features(reference.images)
+    gauge.compare(HEAD, shown, CHAINED)
+    gauge.hold()
+    standards = reference.part(HEAD, CHAINED)
+    for tap in PUBLISHED:
+        gate = published_gate(shown[tap], standards[tap].meta)
+        assert gate.passed, f"{tap}: cosine {gate.cosine:.9f}, max |Δ| {gate.max_abs:.2e}"
+
+
+@pytest.mark.stages("onnx")
+def test_the_file_is_valid_onnx(stage_name, whole_file):
+    onnx.checker.check_model(whole_file.path)
