@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from parity.inputs import CONTENTS, Input
 
+SMALL = Input(2, (2, 8), seed=1)  # not square: rope and flattening; two images: leaks between them
+SQUARE = Input(1, (14, 14), seed=2)  # what the published exports are made for
+
 #: Shapes and contents that faults are known to show themselves on, the smallest first.
-TRAPS = (
-    Input(2, (2, 8), seed=1),  # not square: rope and flattening; two images: leaks between them
-    Input(1, (14, 14), seed=2),  # what the published exports are made for
-)
+TRAPS = (SMALL, SQUARE)
 
 SCALES = (1.0, 0.1, 10.0, 0.01, 100.0, 0.001)
 

@@ -1,12 +1,11 @@
 """Layer 7, of the large variants with every block: the whole model in one file, its weights beside it."""
 
-import onnx
 import pytest
 
-from fixtures.session import SQUARE
 from parity.contract import PUBLISHED
 from parity.gauge import published_gate
 from parity.measurements import CHAINED
+from parity.strategies import SQUARE
 from parity.taps import HEAD
 
 
@@ -26,4 +25,4 @@ def test_the_whole_model_in_one_file(stage_name, whole_file, reference_on, gauge
 
 @pytest.mark.stages("onnx")
 def test_the_file_is_valid_onnx(stage_name, whole_file):
-    onnx.checker.check_model(whole_file.path)
+    whole_file.check()

@@ -6,7 +6,7 @@ input and on its own, and lets it go.
 
 import pytest
 
-from fixtures.session import SQUARE
+from parity.strategies import SQUARE
 
 
 @pytest.mark.contract("reference")

@@ -11,6 +11,7 @@ import jinja2
 from parity import divergence, taps
 from parity.measurements import CHAINED, ISOLATED, Measurement
 from parity.variants import VARIANTS, Variant
+from reports import costs
 from reports.run import MEASUREMENTS, RUN, missing
 
 PAGE = "index.html"
@@ -58,6 +59,8 @@ def _variant(name: str, found: list[Measurement], run: dict[str, Any]) -> dict[s
             | {"absent": run["stages"].get(f"{name} {stage}", {}).get("absent", {})}
             for stage in stages
         ],
+        "costs": (figures := costs.of(name, run, found)),
+        "depth": costs.table(figures),
         "taps": _taps(VARIANTS[name], found),
         "inputs": list(dict.fromkeys(str(m.input) for m in found)),
     }

@@ -127,9 +127,14 @@ def merge(folder: Path, header: dict[str, Any]) -> bool:
         "costs": costs(notes),
         "artifacts": made,
     }
-    (folder / RUN).write_text(json.dumps(run, indent=1))
+    rewrite(folder, run)
     shutil.rmtree(fragments)
     return True
+
+
+def rewrite(folder: Path, run: dict[str, Any]) -> None:
+    """Write run.json."""
+    (folder / RUN).write_text(json.dumps(run, indent=1))
 
 
 def costs(notes: list[dict[str, Any]]) -> dict[str, Any]:

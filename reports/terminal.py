@@ -8,8 +8,8 @@ from typing import Any
 
 from parity import divergence
 from parity.measurements import Measurement
-from reports import html
-from reports.run import merge, missing, read
+from reports import costs, html
+from reports.run import merge, missing, read, rewrite
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ def finish(folder: Path, header: dict[str, Any]) -> Finished | None:
     if not merge(folder, header):
         return None
     finished = Finished(folder, *read(folder))
+    finished.run["variants"] = {
+        name: costs.of(name, finished.run, [m for m in finished.found if m.variant == name])
+        for name in dict.fromkeys(m.variant for m in finished.found)
+    }
+    rewrite(folder, finished.run)
     html.write(folder, finished.run, finished.found)
     return finished
 

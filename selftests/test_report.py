@@ -3,12 +3,16 @@
 import re
 from dataclasses import replace
 
-from reports import html, terminal
+from parity.measurements import CHAINED
+from reports import costs, html, terminal
+from reports.run import costs as merged_costs
 from reports.run import missing
 from selftests.test_divergence import clean, with_faults
 
 RUN = {
-    "failures": [],
+    "failures": [], "costs": {"vits16": {
+        "peak_resident_bytes": 3 << 30, "seconds": {"reference": {"embed": 0.5, "0": 2.0, "head": 0.25}},
+    }},
     "command": "pytest -k vits16", "started": "2026-01-01T00:00:00+00:00", "seconds": 1.0,
     "versions": {"torch": "2"}, "host": {"cores": 2}, "stages": {}, "artifacts": [],
     "checkpoints": {
@@ -71,3 +75,24 @@ def test_a_failure_is_shown_with_its_picture():
     failure = {"test": "t.py::x", "input": "B1 2x2 seed=0", "words": "  cls 0.9\n  registers 70 1"}
     page = html.render(RUN | {"failures": [failure]}, clean())
     assert "<pre>  cls 0.9\n  registers 70 1</pre>" in page
+
+
+def test_a_variants_costs_and_growth_are_told_by_block():
+    found = with_faults(output=2.5)
+    figures = costs.of("vits16", RUN, [replace(m, mode=CHAINED) for m in found])
+    assert figures["parameters"] == 21_601_152
+    assert figures["growth"]["equimo"]["0"]["ratio"] == 2.5
+    assert costs.table(figures)["rows"][0][0] == "embed"
+    page = html.render(RUN, [replace(m, mode=CHAINED) for m in found])
+    assert "21.6 million parameters in 12 blocks" in page
+    assert "Peak resident memory 3.00 GiB" in page and "reference 2.8" in page
+
+
+def test_costs_of_several_processes_are_summed_and_the_largest_peak_is_kept():
+    notes = [
+        {"costs": {"vits16": {"peak_resident_bytes": peak, "seconds": {"onnx": {"3": 1.5}}}}}
+        for peak in (7, 9)
+    ]
+    assert merged_costs(notes) == {
+        "vits16": {"peak_resident_bytes": 9, "seconds": {"onnx": {"3": 3.0}}}
+    }
