@@ -189,3 +189,16 @@ def test_the_suite_runs_on_a_release_file_and_says_so(run_pytest, published, tmp
     shown = run_pytest("-k", "vits16 and checkpoint", "--checkpoint", str(published))
     assert shown.code == 0, shown.out
     assert f"checkpoint vits16: release file {published.name}" in shown.out
+
+
+def test_a_file_is_mapped_anew_when_much_of_it_was_read(published, fresh, monkeypatch):
+    """So that what was read does not stay resident; arrays in use stay what they are."""
+    monkeypatch.setattr(release, "_MAPPED_BYTES", 1 << 20)
+    read, synthetic = checkpoints.inspect(published, fresh), Synthetic(VITS16)
+    kept = {name: read[name] for name in list(synthetic)[:8]}
+    first = read._tensors
+    assert read["blocks.5.mlp.fc1.weight"].nbytes > 1 << 20
+    assert np.array_equal(read["norm.bias"], synthetic["norm.bias"])
+    assert read._tensors is not first
+    read.rest()
+    assert all(np.array_equal(value, synthetic[name]) for name, value in kept.items())
