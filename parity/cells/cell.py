@@ -1,0 +1,248 @@
+"""A cell of the matrix and its verdict: one file, on one onnxruntime, at one level, with some threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from parity.cells.bundle import Bundle, Model
+from parity.cells.nursery import LEVELS, Nursery, Outcome
+from parity.taps import pooled
+from parity.yardstick import Comparison, Standard, compare, rms
+
+OK, DRIFT, UNSUPPORTED, CRASH, ABSENT = "ok", "drift", "unsupported", "crash", "absent"
+LOW = "low precision"
+THREADS = (1, 0)  # 0 is onnxruntime's own choice
+FLOAT32 = "float32"
+
+#: What onnxruntime calls its clean refusals; anything else that it raises is a crash in words.
+_REFUSALS = (
+    "Fail",
+    "InvalidGraph",
+    "NotImplemented",
+    "InvalidArgument",
+    "InvalidProtobuf",
+    "NoSuchFile",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell; ``version`` is onnxruntime's."""
+
+    version: str
+    model: str
+    opset: int
+    form: str
+    precision: str
+    level: str
+    threads: int
+
+    @property
+    def id(self) -> str:
+        precision = "" if self.precision == FLOAT32 else f"-{self.precision}"
+        return f"opset{self.opset}-{self.form}{precision}-{self.level}-{self.threads or 'default'}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A cell's result. ``ratio`` is the largest of its taps' noise ratios, in units of ``limit``s'
+    tap ``tap`` on ``input``; ``words`` quote a refusal or say what is known of a drift; ``observer``
+    is max |Δ| between the untouched file's result and its tapped copy's, ``growth`` the copy's noise
+    ratio (of low precision: rms error over the truth's rms) by block."""
+
+    cell: Cell
+    verdict: str
+    ratio: float | None = None
+    limit: float | None = None
+    tap: str = ""
+    input: str = ""
+    max_abs: float | None = None
+    cosine: float | None = None
+    words: str = ""
+    first: str = ""
+    observer: float | None = None
+    growth: dict[str, float] = field(default_factory=dict)
+
+    def line(self) -> dict[str, Any]:
+        fields = asdict(self)
+        return fields.pop("cell") | fields
+
+
+def record(line: Mapping[str, Any]) -> Record:
+    """A record from its line."""
+    names = Cell.__dataclass_fields__
+    cell = Cell(**{name: line[name] for name in names})
+    return Record(cell, **{name: value for name, value in line.items() if name not in names})
+
+
+def cells(bundle: Bundle, version: str) -> Iterator[tuple[Cell, Model]]:
+    """Every cell of a bundle on a version, in the order of its grid."""
+    for model in bundle.models:
+        for level in LEVELS:
+            for threads in THREADS if model.precision == FLOAT32 else THREADS[1:]:
+                yield (
+                    Cell(
+                        version,
+                        model.name,
+                        model.opset,
+                        model.form,
+                        model.precision,
+                        level,
+                        threads,
+                    ),
+                    model,
+                )
+
+
+def measured(bundle: Bundle, cell: Cell, model: Model, nursery: Nursery) -> Record:
+    """Run a cell and judge it."""
+    feeds = [_given(bundle.images(name), model) for name in model.inputs]
+    outcome = nursery.run(
+        bundle.path(model.file), feeds, cell.level, cell.threads, model.input_name
+    )
+    if outcome.end != "done":
+        return Record(cell, *_refused(outcome))
+    shown = [named(_result(arrays, model), model) for arrays in outcome.arrays]
+    standards = [bundle.standards(name) for name in model.inputs]
+    if cell.precision != FLOAT32:
+        return _low(bundle, cell, model, shown, standards, nursery, feeds)
+    found = _strongest(model, shown, standards)
+    copy = _copy(bundle, cell, model, nursery, feeds) if model.tapped else None
+    observed = _observed(copy, outcome, model) if copy else {}
+    if found["ratio"] is None or found["ratio"] > found["limit"]:
+        return Record(cell, DRIFT, **found, **_departed(copy, model, standards), **observed)
+    return Record(cell, OK, **found, **observed)
+
+
+def _given(images: np.ndarray, model: Model) -> np.ndarray:
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if model.channels_last else images
+
+
+def _result(arrays: Mapping[str, np.ndarray], model: Model) -> np.ndarray:
+    return arrays[model.output_name] if model.output_name else next(iter(arrays.values()))
+
+
+def named(result: np.ndarray, model: Model) -> dict[str, np.ndarray]:
+    """The head's taps that a file's result holds, (B, D) or (B, P, D)."""
+    result = result.astype(np.float32)
+    if model.tokens in ("cls", "pooled"):
+        return {model.tokens: np.ascontiguousarray(result)}
+    patches = np.ascontiguousarray(result[:, 5 if "registers" in model.tokens else 1 :])
+    return {
+        "cls": np.ascontiguousarray(result[:, 0]),
+        "patches": patches,
+        "pooled": pooled(patches),
+    }
+
+
+def _refused(outcome: Outcome) -> tuple:
+    """(verdict, …, words) of a session that did not come to its end."""
+    where = f"while {outcome.phase}"
+    if outcome.end == "error" and outcome.kind == "MemoryError":
+        return CRASH, None, None, "", "", None, None, f"out of memory {where}"
+    if outcome.end == "error":
+        clean = outcome.phase == "loading" and outcome.kind in _REFUSALS
+        words = " ".join(outcome.words.split())[:300]
+        told = words if clean else f"{outcome.kind} {where}: {words}"
+        return UNSUPPORTED if clean else CRASH, None, None, "", "", None, None, told
+    if outcome.end == "timeout":
+        return CRASH, None, None, "", "", None, None, f"no end after {outcome.words} s {where}"
+    how = outcome.words if outcome.end == "signal" else f"exit {outcome.words}"
+    return CRASH, None, None, "", "", None, None, f"{how} {where}"
+
+
+def _strongest(model: Model, shown, standards) -> dict[str, Any]:
+    """The figures of the tap and input whose ratio is the largest share of its limit."""
+    found: list[tuple[float, str, str, Comparison]] = []
+    for name, taps, known in zip(model.inputs, shown, standards, strict=True):
+        for tap, value in taps.items():
+            one = compare(known[tap], value)
+            share = math.inf if one.problem else one.ratio / one.limit
+            found.append((share, tap, name, one))
+    _, tap, name, one = max(found, key=lambda entry: entry[0])
+    finite = lambda value: value if math.isfinite(value) else None
+    return {
+        "ratio": finite(one.ratio), "limit": one.limit, "tap": tap, "input": name,
+        "max_abs": finite(max(entry[3].max_abs for entry in found)),
+        "cosine": finite(min(entry[3].cosine for entry in found)), "words": one.problem,
+    }  # fmt: skip
+
+
+def _copy(bundle, cell: Cell, model: Model, nursery: Nursery, feeds) -> Outcome | None:
+    """The tapped copy on the same version and level; once, at onnxruntime's own threads."""
+    if cell.threads != 0:
+        return None
+    return nursery.run(bundle.path(model.tapped), feeds, cell.level, cell.threads, "x")
+
+
+def _observed(copy: Outcome, outcome: Outcome, model: Model) -> dict[str, Any]:
+    """What the look at the taps changes in the result."""
+    if copy.end != "done":
+        return {}
+    pairs = zip(copy.arrays, outcome.arrays, strict=True)
+    gaps = [np.abs(c[_returned(c)] - _result(o, model)).max() for c, o in pairs]
+    return {"observer": float(max(gaps))}
+
+
+def _returned(arrays: Mapping[str, np.ndarray]) -> str:
+    return "result" if "result" in arrays else "norm"
+
+
+def _by_block(
+    copy: Outcome, model: Model, standards
+) -> list[tuple[str, str, Standard, np.ndarray]]:
+    """(input, place, standard, value) of every block's taps, in the order of the computation."""
+    rows = []
+    for name, arrays, known in zip(model.inputs, copy.arrays, standards, strict=True):
+        places = sorted((p for p in known if "/" in p), key=_dataflow)
+        rows += [(name, place, known[place], arrays[place]) for place in places if place in arrays]
+    return rows
+
+
+def _dataflow(place: str) -> tuple[int, int]:
+    block, tap = place.split("/")
+    return int(block), tap == "output"
+
+
+def _departed(copy: Outcome | None, model: Model, standards) -> dict[str, Any]:
+    """Where the tapped copy first departs on this version and level."""
+    if copy is None or copy.end != "done":
+        return {"first": ""}
+    over = []
+    for name, place, known, value in _by_block(copy, model, standards):
+        one = compare(known, value)
+        if not one.passed:
+            block, tap = place.split("/")
+            over.append((_dataflow(place), f"block {block}, {tap} ({one.ratio:.3g}, {name})"))
+    if over:
+        return {"first": min(over)[1]}
+    return {"first": "in the untouched file alone: every block of its tapped copy holds"}
+
+
+def _low(bundle, cell, model: Model, shown, standards, nursery, feeds) -> Record:
+    """A file of lower precision, against what its rounded weights alone do to the truth."""
+    expected = bundle.manifest["expected"][cell.precision]
+    found = _strongest(model, shown, standards)
+    shares = []
+    for name, taps, known in zip(model.inputs, shown, standards, strict=True):
+        for tap, value in taps.items():
+            error = rms(value.astype(np.float64) - known[tap].truth)
+            shares.append((error / expected[name][tap], tap, name))
+    share, tap, name = max(shares)
+    growth: dict[str, float] = {}
+    copy = (
+        nursery.run(bundle.path(model.tapped), feeds, cell.level, 0, "x") if model.tapped else None
+    )
+    if copy and copy.end == "done":
+        for _, place, known, value in _by_block(copy, model, standards):
+            if place.endswith("/output"):
+                error = rms(value.astype(np.float64) - known.truth) / known.scale
+                growth[place.split("/")[0]] = max(error, growth.get(place.split("/")[0], 0.0))
+    figures = found | {"ratio": share, "limit": None, "tap": tap, "input": name}
+    words = "times the error of the truth with weights rounded to this type"
+    return Record(cell, LOW, **figures | {"words": words}, growth=growth)

@@ -1,0 +1,207 @@
+"""One onnxruntime session in a process of its own, so that nothing it does ends the run.
+
+A nursery imports onnxruntime once and forks a child for every session; where a process cannot fork,
+each session starts a program. What a child says is read from its files, never from its memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LEVELS = {
+    "disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED", "all": "ORT_ENABLE_ALL",
+}  # fmt: skip
+
+_ROOT = Path(__file__).parent.parent.parent
+_PHASE, _ERROR = "phase", "error.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a session: how it ended, in which phase, what it returned or said.
+
+    ``end`` is "done", "error" (a Python exception), "signal", "timeout" or "exit"; ``arrays`` hold
+    the outputs of every input in turn.
+    """
+
+    end: str
+    phase: str
+    words: str = ""
+    kind: str = ""
+    arrays: tuple[dict[str, np.ndarray], ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass
+class Nursery:
+    """Runs sessions, one after the other. ``memory`` bounds a child's address space, in bytes."""
+
+    timeout: float = 120.0
+    memory: int = 16 << 30
+    _process: subprocess.Popen | None = field(default=None, repr=False)
+
+    def run(
+        self, model: Path, feeds: list[np.ndarray], level: str, threads: int, input_name: str = ""
+    ) -> Outcome:
+        """Open a session on a file and run it on each input; ``threads`` 0 is onnxruntime's choice."""
+        with tempfile.TemporaryDirectory(prefix="cell-") as folder:
+            for number, images in enumerate(feeds):
+                np.save(Path(folder) / f"in-{number}.npy", images)
+            spec = {
+                "model": str(model), "level": level, "threads": threads, "folder": folder,
+                "feeds": len(feeds), "input_name": input_name, "timeout": self.timeout,
+                "memory": self.memory,
+            }  # fmt: skip
+            started = time.perf_counter()
+            end = self._asked(spec)
+            return _told(Path(folder), end, len(feeds), time.perf_counter() - started)
+
+    def _asked(self, spec: dict[str, Any]) -> dict[str, Any]:
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "parity.cells.nursery"], cwd=_ROOT, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        try:
+            self._process.stdin.write(json.dumps(spec) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:  # the nursery itself died: onnxruntime does not even import
+            code = self._process.wait()
+            return {"end": "signal" if code < 0 else "exit", "code": abs(code)}
+        return json.loads(answer)
+
+    def close(self) -> None:
+        if self._process:
+            self._process.stdin.close()
+            self._process.wait()
+            self._process.stdout.close()
+            self._process = None
+
+
+def _told(folder: Path, end: dict[str, Any], feeds: int, seconds: float) -> Outcome:
+    """What a child left in its folder."""
+    phase_file = folder / _PHASE
+    phase = phase_file.read_text() if phase_file.exists() else "importing"
+    if (folder / _ERROR).exists():
+        error = json.loads((folder / _ERROR).read_text())
+        return Outcome("error", phase, error["words"], error["kind"], seconds=seconds)
+    if end["end"] == "signal":
+        return Outcome("signal", phase, signal.Signals(end["code"]).name, seconds=seconds)
+    if end["end"] != "done" or phase != "done":
+        return Outcome(end["end"], phase, str(end.get("code", "")), seconds=seconds)
+    arrays = []
+    for number in range(feeds):
+        with np.load(folder / f"out-{number}.npz") as file:
+            arrays.append({name: file[name] for name in file.files})
+    return Outcome("done", phase, arrays=tuple(arrays), seconds=seconds)
+
+
+def session(spec: dict[str, Any]) -> None:
+    """The child: open a session, run it, leave what it returned, or what it raised."""
+    import onnxruntime
+
+    folder = Path(spec["folder"])
+    phase = lambda word: (folder / _PHASE).write_text(word)
+    try:
+        phase("loading")
+        options = onnxruntime.SessionOptions()
+        level = LEVELS[spec["level"]]
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        options.intra_op_num_threads = spec["threads"]
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        opened = onnxruntime.InferenceSession(
+            spec["model"], options, providers=["CPUExecutionProvider"]
+        )
+        names = [output.name for output in opened.get_outputs()]
+        given = spec["input_name"] or opened.get_inputs()[0].name
+        phase("running")
+        for number in range(spec["feeds"]):
+            shown = opened.run(names, {given: np.load(folder / f"in-{number}.npy")})
+            np.savez(folder / f"out-{number}.npz", **dict(zip(names, shown, strict=True)))
+        phase("done")
+    except MemoryError:
+        _leave(folder, "MemoryError", "out of memory")
+    except Exception as error:
+        _leave(folder, type(error).__name__, str(error))
+
+
+def _leave(folder: Path, kind: str, words: str) -> None:
+    if "bad_alloc" in words or "Failed to allocate memory" in words:
+        kind = "MemoryError"
+    (folder / _ERROR).write_text(json.dumps({"kind": kind, "words": words}))
+
+
+def _bound(memory: int) -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, ValueError, OSError):  # not on this system: the machine's own bounds hold
+        pass
+
+
+def _forked(spec: dict[str, Any]) -> dict[str, Any]:
+    """Run a session in a forked child; how the child ended."""
+    child = os.fork()
+    if child == 0:
+        _bound(spec["memory"])
+        session(spec)
+        os._exit(0)
+    deadline = time.monotonic() + spec["timeout"]
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return {"end": "timeout", "code": spec["timeout"]}
+        time.sleep(0.005)
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        return {"end": "signal", "code": -code}
+    return {"end": "done" if code == 0 else "exit", "code": code}
+
+
+def _started(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same by a program of its own."""
+    command = [sys.executable, "-m", "parity.cells.nursery", json.dumps(spec)]
+    try:
+        code = subprocess.run(command, cwd=_ROOT, timeout=spec["timeout"]).returncode
+    except subprocess.TimeoutExpired:
+        return {"end": "timeout", "code": spec["timeout"]}
+    return {"end": "done" if code == 0 else "exit", "code": code}
+
+
+def main() -> None:
+    if sys.argv[1:]:
+        session(json.loads(sys.argv[1]))
+        return
+    import onnxruntime  # noqa: F401 (once, for all children)
+
+    answers = os.fdopen(os.dup(1), "w")  # whatever onnxruntime prints is no answer
+    os.dup2(2, 1)
+    run = _forked if hasattr(os, "fork") else _started
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
