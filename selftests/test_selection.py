@@ -66,3 +66,26 @@ def test_sizes_of_the_releases(name, entries, millions):
     found = layout(VARIANTS[name])
     assert len(found) == entries
     assert sum(map(math.prod, found.values())) / 1e6 == pytest.approx(millions, abs=0.01)
+
+
+def test_of_a_large_variant_three_blocks_are_run_and_the_first_lines_say_so(run_pytest):
+    shown = run_pytest("--collect-only", "-k", "vitl16")
+    assert "blocks of vitl16: 0, 12, 23 of 24 (all with --blocks all)" in shown.out
+    assert "test_external" not in shown.out
+
+
+@pytest.mark.parametrize("words", [("--blocks", "all"), ("-m", "full")])
+def test_every_block_of_a_large_variant_and_its_whole_file(run_pytest, words):
+    shown = run_pytest("--collect-only", "-q", "-k", "vitl16", *words)
+    assert "blocks of vitl16" not in shown.out
+    assert "test_the_whole_model_in_one_file[vitl16-onnx]" in shown.out
+    assert "test_every_block_alone_and_in_the_chain[vitl16-meta]" in shown.out
+
+
+def test_what_denies_full_asks_for_no_more_blocks(run_pytest):
+    shown = run_pytest("--collect-only", "-k", "vitl16", "-m", "not full")
+    assert "blocks of vitl16: 0, 12, 23 of 24" in shown.out
+
+
+def test_the_cells_of_the_matrix_are_not_collected_here(run_pytest):
+    assert "parity/cells" not in run_pytest("--collect-only", "-q").out

@@ -12,6 +12,7 @@ from fixtures.convoy import Member, carry
 from fixtures.excerpt import Excerpt
 from fixtures.pipeline import Pipeline
 from fixtures.synthetic import Synthetic
+from fixtures.whole_file import DATA
 from parity import contract
 from parity.gauge import Departure, Gauge
 from parity.inputs import Input
@@ -233,3 +234,15 @@ def large_arrays(stage):
 def test_one_excerpt_is_one_artifact_however_it_was_come_by():
     whole = Synthetic(VITS16)
     assert Excerpt(Excerpt(whole, (0, 6, 11)), (0,)).digest == Excerpt(whole, (0,)).digest
+
+
+def test_the_file_of_a_whole_model_returns_what_the_exported_one_does(store):
+    part = Excerpt(Synthetic(VITS16), (0, 1))
+    pipe = Pipeline(part.variant, part, store)
+    whole, exported = pipe.whole_file(), pipe.stage("onnx")
+    assert whole.path.stat().st_size < 1 << 20 < (whole.path.parent / DATA).stat().st_size
+    whole.check()
+    for drawn in (SMALL, Input(1, (14, 14), 2)):
+        theirs = exported.features(drawn.images())
+        for tap, value in whole.features(drawn.images()).items():
+            assert np.abs(value - theirs[tap]).max() < 1e-5, tap
