@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from parity import divergence, picture, yardstick
-from parity.contract import Contract, Place, size
+from parity.contract import PUBLISHED, Contract, Place, size
 from parity.inputs import Input
 from parity.measurements import CHAINED, ISOLATED, Measurement, measurement
 from parity.taps import TAPS, extent
@@ -217,3 +217,10 @@ def published_gate(shown: np.ndarray, meta: np.ndarray) -> Gate:
     sizes = np.linalg.norm(ours, axis=-1) * np.linalg.norm(theirs, axis=-1)
     cosine = (ours * theirs).sum(-1) / sizes
     return Gate(float(cosine.min()), float(np.abs(ours - theirs).max()))
+
+
+def hold_published(shown: Shown, standards: Mapping[str, yardstick.Standard]) -> None:
+    """Fail if the workflow's own gate refuses what a whole model returns."""
+    for tap in PUBLISHED:
+        gate = published_gate(shown[tap], standards[tap].meta)
+        assert gate.passed, f"{tap}: cosine {gate.cosine:.9f}, max |Δ| {gate.max_abs:.2e}"

@@ -104,9 +104,22 @@ def summary(found: Merged) -> list[str]:
         f"{len(found.records):,} cells on {len(found.versions)} versions: "
         + ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(counts.items()))
     )
+    if missing := absent(found):
+        lines.append(f"absent, not run or not to be installed: {', '.join(missing)}")
     unexplained = failures(found)
     lines.append(f"{len(unexplained)} of them unexplained" if unexplained else "none unexplained")
     return lines + [f"  {words}" for words in unexplained[:10]]
+
+
+def absent(found: Merged) -> list[str]:
+    """Minor releases that have an environment and of which there is no record."""
+    known = {_minor(version) for version in found.versions}
+    names = (name.removeprefix("ort") for name in environments())
+    return [minor for minor in names if minor not in known]
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
 
 
 def safe(found: Merged) -> list[str]:
@@ -133,7 +146,6 @@ def safe(found: Merged) -> list[str]:
 
 def ranges(chosen: list[str], known: list[str]) -> str:
     """Versions in a few words: ``1.18–1.21, 1.24``; a gap in what was chosen ends a range."""
-    short = lambda version: ".".join(version.split(".")[:2])
     parts: list[list[str]] = []
     for version in known:
         if version not in chosen:
@@ -144,7 +156,7 @@ def ranges(chosen: list[str], known: list[str]) -> str:
             parts.append([version])
     spans = [part for part in parts if part]
     return ", ".join(
-        short(part[0]) if len(part) == 1 else f"{short(part[0])}–{short(part[-1])}"
+        _minor(part[0]) if len(part) == 1 else f"{_minor(part[0])}–{_minor(part[-1])}"
         for part in spans
     )
 
@@ -161,12 +173,14 @@ def grid(found: Merged, precision: str = FLOAT32) -> dict[str, Any]:
         (v, [_box(boxes.get((v, opset, level), [])) for opset in opsets for level in levels])
         for v in found.versions
     ]
+    nothing = [_box([]) for _ in opsets for _ in levels]
+    rows = sorted(rows + [(v, nothing) for v in absent(found)], key=lambda row: Version(row[0]))
     return {"opsets": opsets, "levels": levels, "rows": rows}
 
 
 def _box(found: list[Record]) -> dict[str, str]:
     if not found:
-        return {"verdict": ABSENT, "text": "", "title": "not run"}
+        return {"verdict": ABSENT, "text": ABSENT, "title": "no record of this cell"}
     worst = min(found, key=lambda one: (_rank(one), -(one.ratio or 0)))
     text = f"{worst.ratio:.2g}" if worst.ratio is not None else worst.verdict
     observed = [one.observer for one in found if one.observer is not None]

@@ -319,6 +319,14 @@ def test_the_sentence_says_where_a_file_is_safe_and_where_it_first_departs(tmp_p
     assert "onnxruntime 1.23.2: drift, 40 times the rounding floor at pooled" in line
 
 
+def test_versions_without_a_record_are_absent(tmp_path):
+    found = matrix.merged([run_of(tmp_path / "a", [DRIFTED])])
+    assert "1.23" not in matrix.absent(found) and "1.24" in matrix.absent(found)
+    rows = dict(matrix.grid(found)["rows"])
+    assert {box["verdict"] for box in rows["1.24"]} == {"absent"}
+    assert list(rows) == sorted(rows, key=lambda v: [int(part) for part in v.split(".")])
+
+
 def test_the_page_shows_names_as_text_and_fetches_nothing(tmp_path):
     page = matrix.write(
         tmp_path / "out", matrix.merged([run_of(tmp_path / "a", [DRIFTED])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ def measured(bundle: Bundle, cell: Cell, model: Model, nursery: Nursery) -> Reco
         bundle.path(model.file), feeds, cell.level, cell.threads, model.input_name
     )
     if outcome.end != "done":
-        return Record(cell, *_refused(outcome))
+        return Record(cell, **_refused(outcome, bundle.folder))
     shown = [named(_result(arrays, model), model) for arrays in outcome.arrays]
     standards = [bundle.standards(name) for name in model.inputs]
     if cell.precision != FLOAT32:
@@ -151,20 +152,26 @@ def named(result: np.ndarray, model: Model) -> dict[str, np.ndarray]:
     }
 
 
-def _refused(outcome: Outcome) -> tuple:
-    """(verdict, …, words) of a session that did not come to its end."""
+#: Where the reason begins in onnxruntime's longer refusals.
+_REASONS = ("ONNX Runtime only", "Unsupported model IR version")
+
+
+def _refused(outcome: Outcome, folder: Path) -> dict[str, str]:
+    """Verdict and words of a session that did not come to its end."""
     where = f"while {outcome.phase}"
     if outcome.end == "error" and outcome.kind == "MemoryError":
-        return CRASH, None, None, "", "", None, None, f"out of memory {where}"
+        return {"verdict": CRASH, "words": f"out of memory {where}"}
     if outcome.end == "error":
-        clean = outcome.phase == "loading" and outcome.kind in _REFUSALS
-        words = " ".join(outcome.words.split())[:300]
-        told = words if clean else f"{outcome.kind} {where}: {words}"
-        return UNSUPPORTED if clean else CRASH, None, None, "", "", None, None, told
+        words = " ".join(outcome.words.replace(f"{folder}/", "").split())
+        begin = max((words.find(reason) for reason in _REASONS), default=0)
+        words = words[max(begin, 0) :][:300]
+        if outcome.phase == "loading" and outcome.kind in _REFUSALS:
+            return {"verdict": UNSUPPORTED, "words": words}
+        return {"verdict": CRASH, "words": f"{outcome.kind} {where}: {words}"}
     if outcome.end == "timeout":
-        return CRASH, None, None, "", "", None, None, f"no end after {outcome.words} s {where}"
+        return {"verdict": CRASH, "words": f"no end after {outcome.words} s {where}"}
     how = outcome.words if outcome.end == "signal" else f"exit {outcome.words}"
-    return CRASH, None, None, "", "", None, None, f"{how} {where}"
+    return {"verdict": CRASH, "words": f"{how} {where}"}
 
 
 def _strongest(model: Model, shown, standards) -> dict[str, Any]:
