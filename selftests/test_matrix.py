@@ -20,7 +20,18 @@ from fixtures.pipeline import Pipeline
 from fixtures.synthetic import Synthetic
 from parity import deviations
 from parity.cells.bundle import MANIFEST, Bundle
-from parity.cells.cell import CRASH, DRIFT, LOW, OK, UNSUPPORTED, Cell, Record, cells, measured
+from parity.cells.cell import (
+    CRASH,
+    DRIFT,
+    LOW,
+    OK,
+    UNSUPPORTED,
+    Cell,
+    Record,
+    _strongest,
+    cells,
+    measured,
+)
 from parity.cells.nursery import Nursery
 from parity.deviations import Deviation
 from parity.errors import ParityError
@@ -141,6 +152,16 @@ def test_a_drift_is_found_and_its_first_place_named(pipe, copied, nursery):
     found = ran(copied, "static-21", nursery)
     assert found.verdict == DRIFT and found.ratio > 10 * found.limit
     assert found.first.startswith("block 0, output")
+
+
+def test_a_fault_in_one_token_is_a_drift(folder):
+    bundle = Bundle(folder)
+    _, model = cell_of(bundle, "static-21")
+    standards = [bundle.standards(name) for name in model.inputs]
+    shown = [{"patches": known["patches"].meta.copy()} for known in standards]
+    shown[0]["patches"][0, 77] += np.float32(8 * standards[0]["patches"].floor.tokens[0, 77])
+    found = _strongest(model, shown, standards)
+    assert found["tap"] == "patches, one token" and found["ratio"] > found["limit"] == 4.5
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])

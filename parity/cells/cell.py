@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +175,16 @@ def _refused(outcome: Outcome, folder: Path) -> dict[str, str]:
 
 
 def _strongest(model: Model, shown, standards) -> dict[str, Any]:
-    """The figures of the tap and input whose ratio is the largest share of its limit."""
+    """The figures of the tap and input whose ratio is the largest share of its limit; those of its
+    worst token where that alone is over."""
     found: list[tuple[float, str, str, Comparison]] = []
     for name, taps, known in zip(model.inputs, shown, standards, strict=True):
         for tap, value in taps.items():
             one = compare(known[tap], value)
             share = math.inf if one.problem else one.ratio / one.limit
+            if not one.problem and one.token_ratio > one.token_limit and share <= 1:
+                share, tap = one.token_ratio / one.token_limit, f"{tap}, one token"
+                one = replace(one, ratio=one.token_ratio, limit=one.token_limit)
             found.append((share, tap, name, one))
     _, tap, name, one = max(found, key=lambda entry: entry[0])
     finite = lambda value: value if math.isfinite(value) else None
