@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,6 +12,7 @@ from parity import divergence, picture, yardstick
 from parity.contract import PUBLISHED, Contract, Place, size
 from parity.inputs import Input
 from parity.measurements import CHAINED, ISOLATED, Measurement, measurement
+from parity.profile import profile
 from parity.taps import TAPS, extent
 from parity.variants import Variant
 
@@ -72,6 +73,7 @@ class Gauge:
     _verdicts: dict[Input, Verdict] = field(default_factory=dict, repr=False)
     _attempts: int = field(default=0, repr=False)
     picture: str = field(default="", repr=False)
+    _strongest: dict[tuple[str, Place, str], float] = field(default_factory=dict, repr=False)
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
         """In a few words: Hypothesis prints a test's arguments, and a contract is long."""
@@ -140,14 +142,18 @@ class Gauge:
             table = extent(TAPS[tap], self.variant, drawn.batch, drawn.grid)
             if known[tap].meta.shape != table:
                 raise LookupError(f"{tap}: the reference has {known[tap].meta.shape}, not {table}")
-            records.append(measurement(
+            record = measurement(
                 yardstick.compare(known[tap], shown.get(tap)), drawn,
                 variant=self.variant.name, stage=self.stage, mode=mode, block=block, tap=tap,
                 runtime=self.runtime, fault=None, layer=self.layer,
-            ))  # fmt: skip
+            )  # fmt: skip
+            if record.strength > self._strongest.get((mode, place, tap), -1.0):
+                self._strongest[mode, place, tap] = record.strength
+                record = _profiled(record, known, shown)
+            records.append(record)
         if not self.picture and (found := divergence.first(records)):
-            worst = found.worst
-            self.picture = picture.draw(self.variant, worst, known[worst.tap], shown)
+            worst = _profiled(found.worst, known, shown)
+            self.picture = picture.draw(self.variant, worst, worst.profile) if worst.profile else ""
         self.taken += records
         self.accounts[-1].compared += sum(not m.problem for m in records)
 
@@ -199,6 +205,18 @@ class Gauge:
         return numbers.index(worst.block) if numbers else worst.block
 
 
+def _profiled(record: Measurement, known, shown: Shown) -> Measurement:
+    """A measurement with its profile; as it is, where there was nothing to compare."""
+    if record.problem or record.profile:
+        return record
+    inside = profile(known[record.tap], shown[record.tap], record.token)
+    return replace(record, profile=inside)
+
+
+#: The published workflow's own acceptance.
+GATE_COSINE, GATE_MAX_ABS = 0.999999, 1e-5
+
+
 @dataclass(frozen=True)
 class Gate:
     """The published workflow's two figures for one tap, over every image of the batch."""
@@ -208,7 +226,7 @@ class Gate:
 
     @property
     def passed(self) -> bool:
-        return self.cosine > 0.999999 and self.max_abs < 1e-5
+        return self.cosine > GATE_COSINE and self.max_abs < GATE_MAX_ABS
 
 
 def published_gate(shown: np.ndarray, meta: np.ndarray) -> Gate:

@@ -27,6 +27,8 @@ class Measurement:
 
     ``floor_setter`` is the run that set the floor, ``floor_alone`` what the floor would be by Meta's
     one run; ``token`` is the token of the largest ratio, by its index along the tap's token axes.
+    ``profile``, where inside the tap it erred (see ``parity.profile``), is there when no earlier
+    comparison of its test at this place was stronger: so the strongest of them all has it.
     """
 
     variant: str
@@ -56,6 +58,7 @@ class Measurement:
     content: str
     scale: float
     problem: str
+    profile: dict[str, Any] | None = None
 
     @property
     def input(self) -> Input:
@@ -87,9 +90,13 @@ def measurement(comparison: Comparison, drawn: Input, **where: Any) -> Measureme
 
 def write(path: Path, records: list[Measurement]) -> None:
     """Append records to a file of JSON lines, one write per call."""
-    lines = "".join(json.dumps(vars(record), allow_nan=False) + "\n" for record in records)
+    lines = "".join(json.dumps(_fields(record), allow_nan=False) + "\n" for record in records)
     with path.open("a", encoding="utf-8") as stream:
         stream.write(lines)
+
+
+def _fields(record: Measurement) -> dict[str, Any]:
+    return {k: v for k, v in vars(record).items() if k != "profile" or v}
 
 
 def measured(fields: dict[str, Any]) -> Measurement:

@@ -99,7 +99,7 @@ def test_the_vocabulary_imports_numpy_and_nothing_heavier():
 
     modules = [
         "variants", "layout", "taps", "inputs", "limits", "yardstick", "measurements",
-        "divergence", "contract", "picture", "gauge",
+        "divergence", "contract", "profile", "picture", "gauge",
     ]  # fmt: skip
     code = "import sys\n" + "\n".join(f"import parity.{name}" for name in modules)
     heavy = {"torch", "jax", "onnx", "onnxruntime", "pytest"}
