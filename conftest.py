@@ -8,9 +8,9 @@ collect_ignore = ["parity/cells"]
 pytest_plugins = ["fixtures.options", "fixtures.collection", "fixtures.plugin"]
 pytest.register_assert_rewrite(*pytest_plugins)
 
-from fixtures import collection, course, options, plugin  # noqa: E402
+from fixtures import collection, course, options, outcomes, plugin  # noqa: E402
 from fixtures.session import SESSION, is_worker  # noqa: E402
-from reports import faults, terminal  # noqa: E402
+from reports import faults, github, terminal  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)  # a profile that is none is told before Hypothesis trips over it
@@ -41,9 +41,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node) -> None:
-    """Tell a worker of pytest-xdist which run it belongs to, and the seed of its inputs."""
+    """Tell a worker of pytest-xdist which run it belongs to, where that writes, and the seed of its
+    inputs."""
     session = node.config.stash[SESSION]
-    node.workerinput["parity_run"] = str(session.scribe.folder)
+    node.workerinput["parity_folder"] = str(session.scribe.folder)
+    node.workerinput["parity_run"] = session.scribe.run
     node.workerinput["parity_seed"] = session.plan.seed
 
 
@@ -54,6 +56,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function):
     except (AssertionError, BaseExceptionGroup) as error:
         if not (found := plugin.departures(error)):
             raise
+    finally:  # before the report of the call is made
+        plugin.tell_standing(pyfuncitem)
     plugin.plainly(found)
 
 
@@ -61,9 +65,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function):
 def pytest_sessionfinish(session: pytest.Session) -> None:
     course.end(session.config)
     if not is_worker(session.config):
-        run = session.config.stash[SESSION]
-        run.told = faults.finish(run.scribe.folder, course.run_header(session.config))
-        run.finished = terminal.finish(run.scribe.folder, course.run_header(session.config))
+        run, header = session.config.stash[SESSION], course.run_header(session.config)
+        run.told = faults.finish(run.scribe.folder, header)
+        header |= {"tests": run.outcomes.told(), "exit": outcomes.exit_of(session.exitstatus)}
+        run.finished = terminal.finish(run.scribe.folder, header)
         if run.finished and run.finished.short and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -71,5 +76,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     run = config.stash[SESSION]
     summary = run.finished.summary() if run.finished else []
-    for line in [*summary, *run.told]:
+    annotations = run.finished.on_github() if run.finished and github.on_github() else []
+    for line in [*summary, *run.told, *annotations]:
         terminalreporter.write_line(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,7 @@ class Divergence:
     clean: tuple[Measurement, ...]
     inputs: int  # measured at this tap
     failing: int  # of them over the limit
+    options: tuple[str, ...] = ()  # of the run, which a repetition needs as well
 
     @property
     def command(self) -> str:
@@ -39,7 +41,8 @@ class Divergence:
         worst = self.worst
         words = f"{worst.variant} and {worst.stage} and {worst.layer}"
         again = "" if worst.layer in _OWN_INPUTS else f" --reproduce '{worst.input}'"
-        return f'pytest -k "{words}"{again}'
+        more = f" {shlex.join(self.options)}" if self.options else ""
+        return f'pytest -k "{words}"{again}{more}'
 
     def __str__(self) -> str:
         worst = self.worst
@@ -100,7 +103,7 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     failing = [m for m in found if not m.passed]
     if not failing:
         return None
-    stage = min((m.stage for m in failing), key=_place)
+    stage = min((m.stage for m in failing), key=place)
     failing = [m for m in failing if m.stage == stage]
     mode = ISOLATED if any(m.mode == ISOLATED for m in failing) else CHAINED
     failing = [m for m in failing if m.mode == mode]
@@ -114,7 +117,7 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     return Divergence(
         variant=worst.variant,
         stage=stage,
-        parent=_parent(stage),
+        parent=parent(stage),
         worst=worst,
         parallel=tuple(name for name in roots if name != root),
         clean=_clean_before(root, at),
@@ -133,11 +136,12 @@ def _by_strength(measurement: Measurement) -> float:
     return measurement.strength
 
 
-def _place(stage: str) -> int:
+def place(stage: str) -> int:
+    """Where a stage stands in the pipeline; a plugged-in port stands after it."""
     return PIPELINE.index(stage) if stage in PIPELINE else len(PIPELINE)
 
 
-def _parent(stage: str) -> str:
+def parent(stage: str) -> str:
     """The stage whose weights it has; a plugged-in port is held against Meta's directly."""
     if stage == "meta":
         return "the reference"

@@ -63,6 +63,7 @@ class Gauge:
     declared: Contract = field(repr=False)
     record: Callable[[list[Measurement]], None] = field(repr=False)
     pinned: frozenset[Input] = field(default=frozenset(), repr=False)
+    options: tuple[str, ...] = field(default=(), repr=False)  # of the run, for who repeats it
     reject: Callable[[], Any] | None = field(default=None, repr=False)
     target: Callable[[float], Any] | None = field(default=None, repr=False)
     accounts: list[Account] = field(default_factory=list, repr=False)
@@ -169,7 +170,7 @@ class Gauge:
                 str(found),
                 self.picture,
                 f"{failed} of {len(self.taken)} comparisons failed on {drawn}.",
-                f"Reproduce: {found.command}",
+                f"Reproduce: {replace(found, options=self.options).command}",
             )))  # fmt: skip
             self.accounts[-1].failure = words
         elif self._open or not self.taken:

@@ -9,10 +9,10 @@ from typing import Any
 from parity.divergence import PIPELINE
 from parity.taps import TAPS
 from parity.variants import VARIANTS
-from reports.html import TEMPLATES
-from reports.run import FRAGMENTS
+from reports import html
+from reports.run import FRAGMENTS, fragments
 
-PAGE, FILE, _ENDING = "faults.html", "faults.json", ".faults"
+FILE, _ENDING = "faults.json", ".faults"
 
 #: What a line of a fragment is about.
 FAULT, ROUNDING, CLEAN, CERTIFICATE = "fault", "rounding", "clean", "certificate"
@@ -20,18 +20,18 @@ FAULT, ROUNDING, CLEAN, CERTIFICATE = "fault", "rounding", "clean", "certificate
 
 def note(folder: Path, process: str, kind: str, record: dict[str, Any]) -> None:
     """Leave one line of the scoreboard among a run's fragments."""
-    fragments = folder / FRAGMENTS
-    fragments.mkdir(parents=True, exist_ok=True)
-    with (fragments / f"{process}{_ENDING}").open("a") as stream:
+    own = folder / FRAGMENTS
+    own.mkdir(parents=True, exist_ok=True)
+    with (own / f"{process}{_ENDING}").open("a") as stream:
         stream.write(json.dumps({"kind": kind} | record) + "\n")
 
 
 def finish(folder: Path, header: dict[str, Any]) -> list[str]:
     """Merge what the processes of a run left into faults.json and its page; lines for the terminal,
     none when no fault was tried."""
-    fragments = sorted((folder / FRAGMENTS).glob(f"*{_ENDING}"))
-    lines = [json.loads(line) for path in fragments for line in path.read_text().splitlines()]
-    for path in fragments:
+    left = fragments(folder, header["id"], _ENDING)
+    lines = [json.loads(line) for path in left for line in path.read_text().splitlines()]
+    for path in left:
         path.unlink()
     kinds = {kind: [] for kind in (FAULT, ROUNDING, CLEAN, CERTIFICATE)}
     for line in lines:
@@ -40,8 +40,8 @@ def finish(folder: Path, header: dict[str, Any]) -> list[str]:
         return []
     board = scoreboard(**kinds) | {"run": header}
     (folder / FILE).write_text(json.dumps(board, indent=1))
-    (folder / PAGE).write_text(render(board), encoding="utf-8")
-    return [*told(board), f"faults: {folder / PAGE}"]
+    (folder / html.FAULTS).write_text(render(board), encoding="utf-8")
+    return [*told(board), f"faults: {folder / html.FAULTS}"]
 
 
 Lines = list[dict[str, Any]]
@@ -101,14 +101,14 @@ def told(board: dict[str, Any]) -> list[str]:
     return [line]
 
 
-def render(board: dict[str, Any]) -> str:
+def render(board: dict[str, Any], pages: tuple[str, ...] = (html.FAULTS,)) -> str:
     """The page as text."""
     by_fault: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for trial in board["faults"]:
         by_fault.setdefault((trial["variant"], trial["name"]), []).append(trial)
     passed = [trials for trials in by_fault.values() if any(t["gate_passes"] for t in trials)]
-    return TEMPLATES.get_template(PAGE).render(
-        board=board, totals=board["totals"], clean=board["clean"],
+    return html.render(
+        html.FAULTS, pages, board=board, totals=board["totals"], clean=board["clean"],
         variants=list(dict.fromkeys(t["variant"] for t in board["faults"])),
         stages=list(dict.fromkeys(t["stage"] for t in board["faults"])),
         by_fault=by_fault, passed=passed,

@@ -28,11 +28,14 @@ from parity.cells.cell import (
 )
 from parity.cells.nursery import LEVELS
 from parity.errors import ParityError
-from reports.html import TEMPLATES
+from reports import heatmap, html
 
-RECORDS, RUN, PAGE = "cells.jsonl", "run.json", "matrix.html"
+RECORDS, RUN = "cells.jsonl", "run.json"
 _GENERATED = re.compile(r"testenv:ort1\.\{([\d,]+)\}")
 _TOX = Path(__file__).parent.parent / "tox.ini"
+
+#: A verdict at a glance, for those who do not see its colour.
+_SIGNS = {OK: "✓", DRIFT: "✗", CRASH: "☠", UNSUPPORTED: "∅", ABSENT: "–"}
 
 #: The worst verdict of several cells that one box of the grid holds.
 _WORST = (CRASH, DRIFT, UNSUPPORTED, ABSENT, OK)
@@ -180,7 +183,10 @@ def grid(found: Merged, precision: str = FLOAT32) -> dict[str, Any]:
 
 def _box(found: list[Record]) -> dict[str, str]:
     if not found:
-        return {"verdict": ABSENT, "text": ABSENT, "title": "no record of this cell"}
+        return {
+            "verdict": ABSENT, "text": ABSENT, "title": "no record of this cell", "level": "",
+            "sign": _SIGNS[ABSENT], "first": "",
+        }  # fmt: skip
     worst = min(found, key=lambda one: (_rank(one), -(one.ratio or 0)))
     text = f"{worst.ratio:.2g}" if worst.ratio is not None else worst.verdict
     observed = [one.observer for one in found if one.observer is not None]
@@ -191,7 +197,14 @@ def _box(found: list[Record]) -> dict[str, str]:
         )
     if observed:
         title += f"; the look at its taps changes its result by {max(observed):.1e}"
-    return {"verdict": worst.verdict, "text": text, "title": f"{title} ({len(found)} cells)"}
+    share = worst.ratio / worst.limit if worst.ratio is not None and worst.limit else 0.0
+    bad = "o4" if worst.verdict == CRASH else heatmap.level(max(share, 1.01))
+    return {
+        "verdict": worst.verdict, "text": text, "title": f"{title} ({len(found)} cells)",
+        "level": {OK: heatmap.level(share), UNSUPPORTED: "", ABSENT: ""}.get(worst.verdict, bad),
+        "sign": _SIGNS.get(worst.verdict, ""),
+        "first": worst.first.split(" (")[0] if worst.verdict == DRIFT else "",
+    }  # fmt: skip
 
 
 def _rank(found: Record) -> int:
@@ -225,31 +238,22 @@ def low(found: Merged) -> list[Record]:
     return list(worst.values())
 
 
-def write(folder: Path, found: Merged) -> Path:
-    """Write the merged records and the page; the page's path."""
+def write(folder: Path, found: Merged) -> None:
+    """Write the merged records."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(one.line(), allow_nan=False) + "\n" for one in found.records)
     (folder / RECORDS).write_text("".join(lines))
-    page = folder / PAGE
-    page.write_text(
-        TEMPLATES.get_template(PAGE).render(
-            run=found.runs[0],
-            runs=found.runs,
-            safe=safe(found),
-            grid=grid(found),
-            failures=failures(found),
-            observer=observer(found),
-            levels=list(LEVELS),
-            low=low(found),
-            odd=[r for r in found.records if r.verdict in (CRASH, DRIFT, UNSUPPORTED)],
-            policy=deviations.load(),
-            told=deviations.told,
-            low_name=LOW,
-            records=RECORDS,
-        ),
-        encoding="utf-8",
-    )
-    return page
+
+
+def render(found: Merged, pages: tuple[str, ...], files: tuple[str, ...] = ()) -> str:
+    """The page; ``files`` are the records behind it, as seen from its folder."""
+    return html.render(
+        html.MATRIX, pages,
+        run=found.runs[0], runs=found.runs, safe=safe(found), grid=grid(found),
+        failures=failures(found), observer=observer(found), levels=list(LEVELS), low=low(found),
+        odd=[r for r in found.records if r.verdict in (CRASH, DRIFT, UNSUPPORTED)],
+        told=deviations.told, low_name=LOW, files=files,
+    )  # fmt: skip
 
 
 def environments() -> list[str]:

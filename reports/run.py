@@ -2,7 +2,8 @@
 
 Each process appends its measurements to a fragment of its own while it runs and leaves its notes
 (materializations, stages it opened) beside it when it ends; the controller merges them. A worker
-that dies loses nothing that it had measured.
+that dies loses nothing that it had measured. A fragment's name begins with the id of its run, so
+that runs which share a folder, or one that was killed there, are kept apart.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import json
 import os
 import platform
 import shutil
+import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from parity import measurements
 from parity.gauge import Account
@@ -24,7 +27,12 @@ from parity.inputs import parse
 from parity.measurements import Measurement
 
 MEASUREMENTS, RUN, FRAGMENTS = "measurements.jsonl", "run.json", "fragments"
-_DECLARED, _ACCOUNTS = "declared", ".accounts"
+
+#: How the names of fragments end.
+RECORDS, DECLARED, _ACCOUNTS, _NOTES = ".jsonl", ".declared", ".accounts", ".json"
+
+#: The property that tests of the suite's own layers have, and no others.
+LAYER = "layer"
 
 #: Distributions whose versions a reader of a result asks for.
 _TOLD = (
@@ -41,6 +49,11 @@ def new_folder(root: Path) -> Path:
         count += 1
         folder = root / f"{stamp}-{count}"
     return folder
+
+
+def new_id() -> str:
+    """A name for a run that no other has."""
+    return uuid.uuid4().hex[:12]
 
 
 def versions() -> dict[str, str]:
@@ -68,73 +81,120 @@ class Scribe:
     """Writes one process's share of a run; the folder appears with the first measurement."""
 
     folder: Path
-    process: str
+    run: str
+    worker: str
 
-    def begin(self) -> None:
-        """Clear what a run that was killed may have left in the same folder; for the controller."""
-        shutil.rmtree(self._fragments, ignore_errors=True)
+    @property
+    def process(self) -> str:
+        """How its fragments are called: by its run and by which process of the run it is."""
+        return f"{self.run}.{self.worker}"
 
     def record(self, records: list[Measurement]) -> None:
-        self._fragments.mkdir(parents=True, exist_ok=True)
-        measurements.write(self._fragments / f"{self.process}.jsonl", records)
+        measurements.write(self._fragment(RECORDS), records)
 
     def declare(self, contract: list[dict[str, Any]]) -> None:
         """Write down what the run is to compare, before it compares anything."""
         if contract:
-            self._fragments.mkdir(parents=True, exist_ok=True)
-            (self._fragments / _DECLARED).write_text(json.dumps(contract))
+            self._fragment(DECLARED).write_text(json.dumps(contract))
 
     def account(self, test: str, accounts: list[Account]) -> None:
         """What a test declared on each input it began, and what it compared."""
+        if not accounts:
+            return
         lines = (
             json.dumps([test, str(one.drawn), one.declared, one.compared, one.failure]) + "\n"
             for one in accounts
         )
-        with (self._fragments / f"{self.process}{_ACCOUNTS}").open("a") as stream:
+        with self._fragment(_ACCOUNTS).open("a") as stream:
             stream.writelines(lines)
 
     def note(self, notes: dict[str, Any]) -> None:
         """Leave this process's notes for the controller."""
-        if self._fragments.exists():
-            (self._fragments / f"{self.process}.json").write_text(json.dumps(notes))
+        _replace(self._fragment(_NOTES), json.dumps(notes))
 
-    @property
-    def _fragments(self) -> Path:
-        return self.folder / FRAGMENTS
+    def _fragment(self, ending: str) -> Path:
+        fragments = self.folder / FRAGMENTS
+        fragments.mkdir(parents=True, exist_ok=True)
+        return fragments / f"{self.process}{ending}"
+
+
+def fragments(folder: Path, run: str, ending: str = "") -> list[Path]:
+    """What the processes of one run left in a folder."""
+    return sorted((folder / FRAGMENTS).glob(f"{run}.*{ending}"))
 
 
 def merge(folder: Path, header: dict[str, Any]) -> bool:
-    """Merge the fragments of a run; False, and no folder, when nothing was measured."""
-    fragments = folder / FRAGMENTS
-    if not any((*fragments.glob("*.jsonl"), *fragments.glob(_DECLARED))):
-        shutil.rmtree(fragments, ignore_errors=True)
+    """Merge the fragments of the run that the header names; False, and no folder, when it measured
+    nothing and ran no test of the suite's layers. What else lies in the folder is left alone."""
+    own = header["id"]
+    declared = any(fragments(folder, own, ending) for ending in (RECORDS, DECLARED))
+    if not declared and not any(LAYER in test["properties"] for test in header["tests"]):
+        _clear(folder, own)
         return False
-    with (folder / MEASUREMENTS).open("wb") as merged:
-        for fragment in sorted(fragments.glob("*.jsonl")):
-            with fragment.open("rb") as stream:
-                shutil.copyfileobj(stream, merged)
-    notes = [json.loads(path.read_text()) for path in sorted(fragments.glob("*.json"))]
-    stages = {name: told for note in notes for name, told in note["stages"].items()}
-    made = [artifact for note in notes for artifact in note["artifacts"]]
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f"{MEASUREMENTS}.new"
+    with new.open("wb") as merged:
+        for fragment in fragments(folder, own, RECORDS):
+            _append(merged, fragment)
+    os.replace(new, folder / MEASUREMENTS)
+    told = gathered(folder, own)
+    short = bool(told["contract"]["missing"])
     run = header | {
+        "exit": FAILED if short and header["exit"] == OK else header["exit"],
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "host": host(),
-        "checkpoints": {k: v for note in notes for k, v in note["checkpoints"].items()},
-        "stages": stages,
-        "contract": fulfilment(fragments),
-        "failures": failures(fragments),
-        "costs": costs(notes),
-        "artifacts": made,
+        **told,
     }
     rewrite(folder, run)
-    shutil.rmtree(fragments)
+    _clear(folder, own)
     return True
+
+
+#: How a run can end, in pytest's words; there are more. One that fell short fails as a whole.
+OK, FAILED = "ok", "tests failed"
+
+
+def _append(merged: IO[bytes], fragment: Path) -> None:
+    """Copy a fragment; a last line that its process did not finish stays a line of its own."""
+    with fragment.open("rb") as stream:
+        shutil.copyfileobj(stream, merged)
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            if stream.read() != b"\n":
+                merged.write(b"\n")
+
+
+def _clear(folder: Path, run: str) -> None:
+    for fragment in fragments(folder, run):
+        fragment.unlink()
+    with suppress(OSError):  # it is not there, or something else is in it
+        (folder / FRAGMENTS).rmdir()
 
 
 def rewrite(folder: Path, run: dict[str, Any]) -> None:
     """Write run.json."""
-    (folder / RUN).write_text(json.dumps(run, indent=1))
+    _replace(folder / RUN, json.dumps(run, indent=1))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file as a whole: who reads it sees the old one or the new one."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    os.replace(new, path)
+
+
+def gathered(folder: Path, run: str) -> dict[str, Any]:
+    """What the processes of a run noted, for run.json."""
+    notes = [json.loads(path.read_text()) for path in fragments(folder, run, _NOTES)]
+    return {
+        "checkpoints": {k: v for note in notes for k, v in note["checkpoints"].items()},
+        "stages": {name: told for note in notes for name, told in note["stages"].items()},
+        "contract": fulfilment(folder, run),
+        "failures": failures(folder, run),
+        "costs": costs(notes),
+        "artifacts": [artifact for note in notes for artifact in note["artifacts"]],
+    }
 
 
 def costs(notes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -153,16 +213,16 @@ def costs(notes: list[dict[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def fulfilment(fragments: Path) -> dict[str, Any]:
+def fulfilment(folder: Path, run: str) -> dict[str, Any]:
     """How much of what was declared was compared, and what was not: by test and input.
 
     What Hypothesis draws as it goes is declared when it is drawn, and counted in.
     """
-    file = fragments / _DECLARED
-    tests = {told["test"]: told for told in json.loads(file.read_text())} if file.exists() else {}
+    files = fragments(folder, run, DECLARED)
+    tests = {told["test"]: told for file in files for told in json.loads(file.read_text())}
     declared = {(t, one): told["declared"] for t, told in tests.items() for one in told["inputs"]}
     compared: dict[tuple[str, str], int] = {}
-    for test, drawn, wanted, found, _ in _accounts(fragments):
+    for test, drawn, wanted, found, _ in _accounts(folder, run):
         declared.setdefault((test, drawn), wanted)
         compared[test, drawn] = max(found, compared.get((test, drawn), 0))
     missing = [
@@ -178,10 +238,10 @@ def fulfilment(fragments: Path) -> dict[str, Any]:
     }
 
 
-def failures(fragments: Path) -> list[dict[str, str]]:
+def failures(folder: Path, run: str) -> list[dict[str, str]]:
     """What each failed test said of the smallest input that it failed on."""
     told: dict[str, tuple] = {}
-    for test, drawn, _, _, words in _accounts(fragments):
+    for test, drawn, _, _, words in _accounts(folder, run):
         one = parse(drawn)
         size = one.batch * one.grid[0] * one.grid[1]
         if words and (test not in told or size < told[test][0]):
@@ -191,16 +251,11 @@ def failures(fragments: Path) -> list[dict[str, str]]:
     ]
 
 
-def _accounts(fragments: Path) -> Iterator[list]:
+def _accounts(folder: Path, run: str) -> Iterator[list]:
     """(test, input, declared, compared, failure in words) of every input of every process."""
-    for file in sorted(fragments.glob(f"*{_ACCOUNTS}")):
-        yield from map(json.loads, file.read_text().splitlines())
-
-
-def read(folder: Path) -> tuple[dict[str, Any], list[Measurement]]:
-    """run.json and the measurements of a finished run."""
-    run = json.loads((folder / RUN).read_text())
-    return run, list(measurements.read(folder / MEASUREMENTS))
+    for file in fragments(folder, run, _ACCOUNTS):
+        lines = file.read_text().splitlines(keepends=True)
+        yield from (json.loads(line) for line in lines if line.endswith("\n"))
 
 
 def missing(run: dict[str, Any]) -> list[str]:

@@ -2,74 +2,95 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity import divergence
 from parity.measurements import Measurement
-from reports import costs, html
-from reports.run import merge, missing, read, rewrite
+from reports import costs, faults, github
+from reports.records import joined, read
+from reports.run import MEASUREMENTS, RUN, merge, rewrite
+from reports.site import Site
+from reports.verdicts import DEPARTS, HOLDS, Edge
+
+#: Edges that are told one by one; the page has all of them.
+_TOLD = 3
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run, read once for the page, the terminal and the exit status."""
+    """A finished run, read once for the report, the terminal and the exit status."""
 
     folder: Path
-    run: dict[str, Any]
-    found: list[Measurement]
+    site: Site
+    page: Path
 
     @property
     def short(self) -> bool:
         """Whether it compared less than it had declared."""
-        return bool(self.run["contract"]["missing"])
+        return bool(self.site.run.header["contract"]["missing"])
 
     def summary(self) -> list[str]:
-        """The lines for the terminal; the first names the first divergence, if there is one."""
-        told = [*verdicts(self.found), counts(self.run, self.found), *missing(self.run)]
-        return ["", *told, stored(self.run), f"report: {self.folder / html.PAGE}"]
+        """The report in some ten lines, and where it is."""
+        told = [*self.told(), stored(self.site.run.header)]
+        return ["", *told, f"report: {self.page}"]
+
+    def told(self) -> list[str]:
+        """What departs, why and what to do, or how strong the strongest ratio is; what was compared."""
+        run, verdict = self.site.run, self.site.verdict
+        lines = verdicts(verdict.edges)
+        for case in self.site.cases[:1]:
+            lines += [f"  why: {' '.join(filter(None, (*case.why[:2], case.gate)))}"]
+            if case.suspects:
+                names = ", ".join(fault.name for fault in case.suspects[:4])
+                lines.append(f"  suspects, of the mistakes that first show there: {names}")
+            lines.append(f"  reproduce: {case.divergence.command}")
+        return [*lines, *verdict.reasons[:3], counts(run.header, run.found)]
+
+    def on_github(self) -> list[str]:
+        """Annotations for GitHub Actions; the step's summary is written beside."""
+        github.step_summary(self.site.summary)
+        return github.annotations(self.site.verdict)
 
 
 def finish(folder: Path, header: dict[str, Any]) -> Finished | None:
     """Merge a run's fragments and write its report beside them; None if nothing was measured."""
     if not merge(folder, header):
         return None
-    finished = Finished(folder, *read(folder))
-    finished.run["variants"] = {
-        name: costs.of(name, finished.run, [m for m in finished.found if m.variant == name])
-        for name in dict.fromkeys(m.variant for m in finished.found)
+    run = read(folder)
+    run.header["variants"] = {
+        name: costs.of(name, run.header, [m for m in run.found if m.variant == name])
+        for name in dict.fromkeys(m.variant for m in run.found)
     }
-    rewrite(folder, finished.run)
-    html.write(folder, finished.run, finished.found)
-    return finished
+    rewrite(folder, run.header)
+    scores = folder / faults.FILE
+    board = json.loads(scores.read_text()) if scores.is_file() else None
+    site = Site(joined([run]), board=board, raw=[folder / MEASUREMENTS, folder / RUN])
+    return Finished(folder, site, site.write(folder))
 
 
-def verdicts(found: list[Measurement]) -> list[str]:
-    """One sentence a variant: where it first departs, or how strong its strongest ratio is."""
+def verdicts(edges: list[Edge]) -> list[str]:
+    """A variant in a sentence: that it holds and how strong its strongest ratio is, or each of the
+    first edges that do not."""
     lines = []
-    for variant in dict.fromkeys(m.variant for m in found):
-        own = [m for m in found if m.variant == variant]
-        departed = divergence.first(own)
-        if departed:
-            lines.append(str(departed))
+    for variant in dict.fromkeys(e.variant for e in edges):
+        own = [e for e in edges if e.variant == variant]
+        bad = [e for e in own if e.verdict != HOLDS]
+        if bad:
+            lines += [f"{variant}: {e.sentence}" for e in bad[:_TOLD]]
+            if bad[_TOLD:]:
+                departs = sum(e.verdict == DEPARTS for e in bad[_TOLD:])
+                lines.append(f"{variant}: {len(bad) - _TOLD} more stages, {departs} of their own")
             continue
-        stages = ", ".join(dict.fromkeys(m.stage for m in own))
-        worst, token = (max(own, key=of) for of in (by_ratio, by_token))
+        worst = max((e.strongest for e in own), key=lambda m: m.strength)
+        stages = ", ".join(e.stage for e in own)
         lines.append(
             f"{variant}: {stages} hold; largest noise ratio {worst.ratio:.2f} of limit "
-            f"{worst.limit:g} ({worst.stage}, {worst.place}, {worst.input}); of one token "
-            f"{token.token_ratio:.2f} of {token.token_limit:g} ({token.stage}, {token.place})"
+            f"{worst.limit:g}, of one token {worst.token_ratio:.2f} of {worst.token_limit:g} "
+            f"({worst.stage}, {worst.place}, {worst.input})"
         )
     return lines
-
-
-def by_ratio(m: Measurement) -> float:
-    return m.ratio / m.limit
-
-
-def by_token(m: Measurement) -> float:
-    return m.token_ratio / m.token_limit
 
 
 def counts(run: dict[str, Any], found: list[Measurement]) -> str:

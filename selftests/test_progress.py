@@ -58,6 +58,15 @@ def test_plain_lines_are_ten_seconds_apart(clock):
     assert len(lines) == 4
 
 
+def test_a_line_says_which_of_the_runs_tests_it_is(clock):
+    display, lines = shown(clock)
+    display.turn = lambda: "test 3 of 37"
+    display.tell(VIT7B16, EMBED, "reference")
+    clock.now = 11.0
+    display.tell(VIT7B16, 1, "equimo")
+    assert lines[0].startswith("test 3 of 37 · vit7b16 block 1 of 40 · equimo")
+
+
 def test_an_excerpt_is_told_by_the_numbers_of_the_release(clock):
     display, lines = shown(clock)
     part = excerpt(VIT7B16, (0, 20, 39))

@@ -1,8 +1,10 @@
 """Whole runs in processes of their own: what they import, write, lose and blame."""
 
 import json
+import re
 import shlex
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
@@ -45,6 +47,15 @@ def records(folder):
     ]
 
 
+def told(folder):
+    return json.loads((folder / RUN).read_text())
+
+
+def became(folder):
+    """What a run's tests were, what became of them, and what is told of each."""
+    return {test["test"]: (test["outcome"], test["properties"]) for test in told(folder)["tests"]}
+
+
 def test_two_workers_lose_and_double_nothing(run_pytest, warm, tmp_path):
     words = ("-k", "vits16 and (onnx or meta)", "-p", "no:cacheprovider")
     alone = run_pytest(*words)
@@ -56,19 +67,118 @@ def test_two_workers_lose_and_double_nothing(run_pytest, warm, tmp_path):
     found = records(tmp_path / "report")
     assert len(expected) == len(set(expected)) > 600
     assert sorted(found, key=str) == sorted(expected, key=str)
-    assert (tmp_path / "junit.xml").exists()
-    run = json.loads((tmp_path / "report" / RUN).read_text())
+    run = told(tmp_path / "report")
     assert run["checkpoints"]["vits16"]["kind"] == "synthetic"
     assert run["stages"]["vits16 onnx"]["runtime"].startswith("onnxruntime")
+    assert run["exit"] == "ok" and run["contract"] == told(tmp_path / "alone")["contract"]
+    assert re.fullmatch("[0-9a-f]{12}", run["id"]) and run["id"] != told(tmp_path / "alone")["id"]
+    known = became(tmp_path / "report")
+    assert known == became(tmp_path / "alone") and len(known) > 16
+    assert {outcome for outcome, _ in known.values()} == {"passed"}
+    assert {test["words"] for test in run["tests"]} == {""}
+    _tells_the_strongest(known, measurements.read(tmp_path / "report" / MEASUREMENTS))
+    cases = ElementTree.parse(tmp_path / "junit.xml").iter("testcase")
+    for_ci = {
+        case.get("name"): [(one.get("name"), one.get("value")) for one in case.iter("property")]
+        for case in cases
+    }
+    assert {re.sub("@.*", "", name): dict(each) for name, each in for_ci.items()} == {
+        name.split("::")[1]: {key: str(value) for key, value in each.items()}
+        for name, (_, each) in known.items()
+    }
+    assert all(len(each) == len(dict(each)) for each in for_ci.values())
+
+
+def _tells_the_strongest(known, found):
+    """Each layer's and stage's tests tell the strongest of what was measured for just them."""
+    strongest: dict[tuple[str, str], float] = {}
+    for m in found:
+        about = m.stage, m.layer
+        strongest[about] = max(m.strength, strongest.get(about, 0.0))
+    by_tests: dict[tuple[str, str], float] = {}
+    for _, properties in known.values():
+        if "ratio" in properties:
+            about = properties["stage"], properties["layer"]
+            figure = properties["ratio"] / properties["limit"]
+            by_tests[about] = max(figure, by_tests.get(about, 0.0))
+    assert by_tests == strongest and len(strongest) == 6
 
 
 def test_what_a_killed_run_left_behind_is_not_mixed_in(run_pytest, warm, tmp_path):
     left = tmp_path / "report" / "fragments"
     left.mkdir(parents=True)
-    (left / "gw7.jsonl").write_text("left by a run that was killed\n")
+    for name in ("gw7", "0123456789ab.gw7"):
+        (left / f"{name}.jsonl").write_text("left by a run that was killed\n")
+        (left / f"{name}.accounts").write_text("that, too\n")
     shown = run_pytest("-k", "vits16 and meta")
     assert shown.code == 0, shown.out
     assert {m.stage for m in measurements.read(tmp_path / "report" / MEASUREMENTS)} == {"meta"}
+
+
+NOTHING_MAPPED = """
+import sys, pytest
+from fixtures import plugin
+plugin.eqx_arrays = lambda path: {}
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_a_test_that_fails_without_measuring_is_in_run_json(run_pytest, warm, tmp_path):
+    shown = run_pytest("-k", "vits16 and onnx and conversion", program=("-c", NOTHING_MAPPED))
+    assert shown.code == pytest.ExitCode.TESTS_FAILED, shown.out
+    run = told(tmp_path / "report")
+    assert run["exit"] == "tests failed" and "vits16" in run["checkpoints"]
+    assert (tmp_path / "report" / MEASUREMENTS).read_bytes() == b""
+    (failed,) = (test for test in run["tests"] if test["outcome"] != "passed")
+    name = "test_every_tensor_of_the_file_is_one_of_the_mapped_parameters[vits16-onnx]"
+    assert failed["test"] == f"parity/test_conversion.py::{name}"
+    assert (failed["outcome"], failed["seconds"] > 0) == ("failed", True)
+    assert "KeyError: '.dino_rope.periods'" in failed["words"]
+    assert failed["properties"] == {"layer": "conversion", "variant": "vits16", "stage": "onnx"}
+
+
+def test_the_suites_own_tests_leave_no_report(run_pytest, tmp_path):
+    shown = run_pytest("selftests/test_junit.py")
+    assert shown.code == 0, shown.out
+    assert not (tmp_path / "report").exists()
+
+
+STOPPED = """
+import os
+from fixtures.meta import Meta
+
+class Interrupted(Meta):
+    name = "stopped"
+    def block(self, i, tokens, grid):
+        raise KeyboardInterrupt
+
+class Crashed(Interrupted):
+    def block(self, i, tokens, grid):
+        os._exit(9)
+"""
+
+
+def test_a_run_that_was_interrupted_says_so(run_pytest, warm, tmp_path):
+    (tmp_path / "port.py").write_text(STOPPED)
+    stage = f"--stage={tmp_path / 'port.py'}:Interrupted"
+    shown = run_pytest(stage, "-k", "vits16 and stopped and (primitives or blocks)")
+    assert shown.code == pytest.ExitCode.INTERRUPTED, shown.out
+    run = told(tmp_path / "report")
+    assert run["exit"] == "interrupted" and run["contract"]["missing"]
+    assert {test["properties"]["layer"] for test in run["tests"]} == {"primitives"}
+
+
+def test_a_worker_that_died_is_told_of_the_test_that_it_ran(run_pytest, warm, tmp_path):
+    (tmp_path / "port.py").write_text(STOPPED)
+    stage = f"--stage={tmp_path / 'port.py'}:Crashed"
+    # After a crash pytest-xdist 3.8 waits for ever where it may start another worker.
+    alone = ("-n", "1", "--max-worker-restart=0")
+    shown = run_pytest(stage, "-k", "vits16 and stopped and (primitives or blocks)", *alone)
+    assert shown.code == pytest.ExitCode.TESTS_FAILED, shown.out
+    known = {each["layer"]: outcome for outcome, each in became(tmp_path / "report").values()}
+    assert known == {"primitives": "passed", "blocks": "error"}
+    words = told(tmp_path / "report")["tests"][-1]["words"]
+    assert words.startswith("worker 'gw0' crashed while running")
 
 
 IGNORED_MASK = """
@@ -140,7 +250,13 @@ def test_a_port_from_a_file_is_held_against_meta(run_pytest, warm, tmp_path, por
     if code:  # the command that the failure ends with fails in the same way
         lines = (li for li in shown.out.splitlines() if "Reproduce:" in li and "and blocks" in li)
         line = next(lines)
-        again = run_pytest(stage, *shlex.split(line.split("pytest ")[1]))
+        failed = [
+            (e, test) for test, (e, _) in became(tmp_path / "report").items() if e != "passed"
+        ]
+        about = became(tmp_path / "report")[failed[0][1]][1]
+        assert failed[0][0] == "failed" and about["ratio"] > about["limit"] == 3
+        assert (about["layer"], about["block"], about["tap"]) == ("blocks", 0, "norm2")
+        again = run_pytest(*shlex.split(line.split("pytest ")[1]))
         assert again.code == code and words in again.out
 
 
@@ -197,7 +313,7 @@ def test_a_port_may_say_why_it_cannot_show_a_tap(run_pytest, warm, tmp_path):
     assert shown.code == 0, shown.out
     assert "compared 216 of 216 declared taps" in shown.out
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "Not shown: attn.v_proj, its projection is fused with the attention." in page
+    assert "Not shown: attn.v_proj, its projection is fused with the attention" in page
 
 
 WRONG_ON_LARGE_INPUTS = """

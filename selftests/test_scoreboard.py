@@ -59,16 +59,17 @@ def test_names_with_markup_show_as_text():
 
 
 def test_processes_leave_lines_and_one_of_them_merges(tmp_path):
-    faults.note(tmp_path, "gw1", faults.FAULT, trial("b", 1))
-    faults.note(tmp_path, "gw0", faults.FAULT, trial("a", 0, gate_passes=True))
-    faults.note(tmp_path, "gw0", faults.CLEAN, CLEAN)
-    told = faults.finish(tmp_path, HEADER)
+    faults.note(tmp_path, "a1.gw1", faults.FAULT, trial("b", 1))
+    faults.note(tmp_path, "a1.gw0", faults.FAULT, trial("a", 0, gate_passes=True))
+    faults.note(tmp_path, "a1.gw0", faults.CLEAN, CLEAN)
+    faults.note(tmp_path, "b2.gw0", faults.FAULT, trial("another run's", 0))
+    told = faults.finish(tmp_path, HEADER | {"id": "a1"})
     assert told[0].startswith(
         "2 faults in 2 trials: 2 found, 2 located; the published 1e-5 gate passes 1"
     )
     kept = json.loads((tmp_path / faults.FILE).read_text())
     assert [t["name"] for t in kept["faults"]] == ["a", "b"]
-    assert not list(tmp_path.rglob("*.faults"))
+    assert [left.name for left in tmp_path.rglob("*.faults")] == ["b2.gw0.faults"]
 
 
 def test_the_command_lists_every_fault(capsys):

@@ -1,0 +1,56 @@
+"""Known departures of upstream projects: what the matrix's policy lists, and what else was found."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from parity import deviations
+from parity.cells.cell import Record
+from reports import html
+
+FINDINGS = Path(deviations.__file__).with_name("upstream.toml")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a published package does, the versions it was seen in, how to see it."""
+
+    package: str
+    finding: str
+    see: str
+
+
+def findings() -> list[Finding]:
+    """Every finding, in the order in which they were made."""
+    return [Finding(**told) for told in tomllib.loads(FINDINGS.read_text())["finding"]]
+
+
+def render(pages: tuple[str, ...], cells: Sequence[Record]) -> str:
+    """The page; ``cells`` are those of a runtime matrix, if there was one."""
+    policy = [
+        {"entry": entry, "seen": sum(entry.covers(c.cell) and entry.explains(c) for c in cells)}
+        for entry in deviations.load()
+    ]
+    return html.render(html.DEVIATIONS, pages, policy=policy, findings=findings(), cells=len(cells))
+
+
+def document() -> str:
+    """The findings as docs/upstream.md."""
+    lines = [
+        "# Upstream findings\n",
+        "What stands in the way of a faithful port in the published packages, with the versions it was",
+        "seen in and the shortest way to see it. The suite works around each; none is patched. This page",
+        "is written from `parity/upstream.toml` by `python -m reports.deviations`.\n",
+        "| package | finding | how to see it |",
+        "| --- | --- | --- |",
+        *(f"| {one.package} | {one.finding} | {one.see} |" for one in findings()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,81 @@
+"""The records of a run in small: what the page's charts and filters are drawn from.
+
+Comparisons of one place (variant, stage, layer, runtime, mode, block, tap) are one row: its figures
+on every input in columns, three digits each, and the strongest comparison in full. So a comparison
+that passed costs some twenty bytes before compression. The page unpacks the rows itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from parity.contract import PUBLISHED
+from parity.gauge import GATE_COSINE, GATE_MAX_ABS
+from parity.measurements import Measurement
+
+#: Fields of a record that tell its place; those that tell its input are in the table of inputs.
+_PLACE = ("variant", "stage", "layer", "runtime", "mode", "block", "tap")
+_FIGURES = (
+    "floor", "floor_setter", "floor_alone", "max_abs", "max_abs_index", "rel_max", "cosine",
+    "token", "problem", "fault",
+)  # fmt: skip
+
+
+def digest(found: Iterable[Measurement]) -> dict[str, Any]:
+    """Everything the page's script needs, as JSON takes it.
+
+    ``inputs`` are those drawn; a row of ``rows`` has its place, ``limit`` and ``token_limit``, and in
+    columns ``input`` (a number in ``inputs``), ``ratio``, ``token_ratio``, ``max_abs`` and ``floor``;
+    null is not finite, or not comparable. ``failed`` counts those over a limit; ``strength`` is the
+    strongest one's ratio in units of its limit, ``worst`` its index in the columns and further figures.
+    """
+    rows: dict[tuple, list[Measurement]] = {}
+    inputs: dict[Any, int] = {}
+    for m in found:
+        rows.setdefault(tuple(getattr(m, name) for name in _PLACE), []).append(m)
+        inputs.setdefault(m.input, len(inputs))
+    return {
+        "inputs": [
+            {
+                "name": str(one), "batch": one.batch, "grid": one.grid, "content": one.content,
+                "scale": one.scale,
+            }
+            for one in inputs
+        ],
+        "rows": [_row(place, group, inputs) for place, group in rows.items()],
+        "gate": {"taps": PUBLISHED, "max_abs": GATE_MAX_ABS, "cosine": GATE_COSINE},
+    }  # fmt: skip
+
+
+def _row(place: tuple, group: Sequence[Measurement], inputs: dict[Any, int]) -> dict[str, Any]:
+    worst = max(range(len(group)), key=lambda i: (group[i].strength, group[i].profile is not None))
+    strongest = group[worst]
+    return dict(zip(_PLACE, place, strict=True)) | {
+        "limit": strongest.limit,
+        "token_limit": strongest.token_limit,
+        "input": [inputs[m.input] for m in group],
+        "ratio": [digits(m.ratio) for m in group],
+        "token_ratio": [digits(m.token_ratio) for m in group],
+        "max_abs": [digits(m.max_abs) for m in group],
+        "floor": [digits(m.floor) for m in group],
+        "failed": sum(not m.passed for m in group),
+        "strength": strongest.strength if math.isfinite(strongest.strength) else None,
+        "worst": {"at": worst, "profile": strongest.profile}
+        | {name: getattr(strongest, name) for name in _FIGURES},
+    }
+
+
+def digits(value: float | None) -> float | None:
+    """Three digits of a figure."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.3g}")
+
+
+def packed(value: Any) -> str:
+    """JSON, compressed, in letters that HTML leaves alone."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()

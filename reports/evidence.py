@@ -1,0 +1,175 @@
+"""What speaks for a first divergence, and what to do about it: all of it read off the records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from parity import taps
+from parity.contract import PUBLISHED
+from parity.divergence import Divergence
+from parity.faults import Fault, catalogue
+from parity.gauge import GATE_COSINE, GATE_MAX_ABS
+from parity.measurements import CHAINED, Measurement
+from parity.picture import parted
+from parity.variants import VARIANTS
+from parity.yardstick import ROUNDING
+
+#: As many suspects are named; the command lists them all.
+SUSPECTS = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """A first divergence with its evidence: ``why`` in sentences, the published ``gate``'s answer
+    ("" where the run did not ask it), and mistakes of the catalogue that would show there."""
+
+    divergence: Divergence
+    why: list[str]
+    gate: str
+    suspects: list[Fault]
+    called: str  # what the stage's own code calls the tap
+
+    @property
+    def listing(self) -> str:
+        """The command that makes the first suspect, to compare its figures with these."""
+        worst = self.divergence.worst
+        name = self.suspects[0].name if self.suspects else ""
+        return f'dinov3-parity faults "{name}" --variant {worst.variant} --stage {worst.stage}'
+
+
+def case(found: Divergence, own: Sequence[Measurement]) -> Case:
+    """The case for a divergence; ``own`` are all measurements of its variant and stage."""
+    worst = found.worst
+    return Case(
+        found,
+        list(filter(None, (
+            _size(worst), _before(found), _inputs(found, own), _blocks(worst, own), _inside(worst),
+        ))),
+        gate(own),
+        suspects(found, own),
+        taps.called().get(worst.tap, {}).get(worst.stage, ""),
+    )  # fmt: skip
+
+
+def _size(m: Measurement) -> str:
+    if m.problem:
+        return (
+            f"The tap is {m.problem}."
+            if not m.problem.startswith("not ")
+            else f"It is {m.problem}."
+        )
+    if m.ratio is None:
+        return "Its error is beyond float32's range: there is no finite ratio to give."
+    by = "one rounding of the truth" if m.floor_setter == "rounding" else f"Meta's {m.floor_setter}"
+    if m.floor_setter == "meta":
+        by = "Meta's own run"
+    told = (
+        f"Its rms error against the float64 truth is {m.ratio * m.floor:.3g}; honest float32 does "
+        f"{m.floor:.3g} there (the floor, set by {by}"
+    )
+    if m.floor_setter == "rounding":
+        told += f", {ROUNDING:g} eps"
+    return f"{told}). That is {m.ratio:,.3g} floors, and the limit is {m.limit:g}."
+
+
+def _before(found: Divergence) -> str:
+    if not found.clean:
+        parents = taps.TAPS[found.worst.tap].after
+        if not parents:
+            return "Nothing that is compared comes before it: it is this operation or what it is given."
+        return f"What it is computed from ({', '.join(parents)}) was not compared in this run."
+    known = ", ".join(f"{m.tap} ({m.ratio:.2g})" for m in found.clean)
+    verb = "is" if len(found.clean) == 1 else "are"
+    return f"What it is computed from {verb} within the limit: {known}. So the fault enters here."
+
+
+def _inputs(found: Divergence, own: Sequence[Measurement]) -> str:
+    there = _there(found.worst, own)
+    passing = [str(m.input) for m in there if m.passed]
+    if not passing:
+        words = "every input" if len(there) > 1 else "the one input"
+        return f"It departs on {words} it was compared on ({len(there)})."
+    some = "; ".join(dict.fromkeys(passing[:4]))
+    return (
+        f"It departs on {len(there) - len(passing)} of {len(there)} comparisons, and not on {some}"
+        f"{' …' if passing[4:] else ''}."
+    )
+
+
+def _blocks(worst: Measurement, own: Sequence[Measurement]) -> str:
+    if worst.block is None:
+        return ""
+    same = [m for m in own if (m.mode, m.tap) == (worst.mode, worst.tap) and m.block is not None]
+    known, over = {m.block for m in same}, {m.block for m in same if not m.passed}
+    if len(known) == 1:
+        return ""
+    if over == known:
+        return f"The same tap is over its limit in all {len(known)} blocks: in what they share."
+    numbers = ", ".join(map(str, sorted(over)[:12]))
+    word = "block" if len(over) == 1 else "blocks"
+    return f"Of {len(known)} blocks it departs in {word} {numbers}{' …' if len(over) > 12 else ''} alone."
+
+
+def _inside(worst: Measurement) -> str:
+    """Where inside the tap, by its profile: one channel, the registers, patches alone."""
+    if not worst.profile:
+        return ""
+    told = [
+        f"{name} {axis['worst']} of {axis['size']} holds {100 * axis['share']:.0f} % of the error"
+        for name, axis in worst.profile["along"].items()
+        if axis["size"] > 1 and axis["share"] > max(0.5, 4 / axis["size"])
+    ]
+    parts = parted(VARIANTS[worst.variant], worst.tap, worst.profile["tokens"])
+    over = {
+        name: sum(r is None or r > worst.token_limit for r in ratios)
+        for name, ratios in parts.items()
+    }
+    if len(parts) > 1 and any(over.values()):
+        counted = (f"{n} of {len(parts[name])} {name}" for name, n in over.items())
+        told.append(f"over the limit of one token are {', '.join(counted)}")
+    return f"Inside it, on {worst.input}: {'; '.join(told)}." if told else ""
+
+
+def gate(own: Sequence[Measurement]) -> str:
+    """What the published gate says of a stage's own chain, on the inputs of this run."""
+    ends = [m for m in own if m.mode == CHAINED and m.tap in PUBLISHED and m.max_abs is not None]
+    if not ends:
+        return ""
+    worst = max(ends, key=lambda m: m.max_abs)
+    least = min(m.cosine for m in ends)
+    passed = sum(m.max_abs < GATE_MAX_ABS and m.cosine > GATE_COSINE for m in ends)
+    if passed == len(ends):
+        said = f"passes it on all {len(ends)} of its comparisons"
+    else:
+        said = (
+            f"fails it on {len(ends) - passed} of {len(ends)} comparisons, and does not say where"
+        )
+    return (
+        f"The published 1e-5 gate on cls and pooled patches {said}: max |Δ| {worst.max_abs:.2e}, "
+        f"cosine {least:.9f} at the least."
+    )
+
+
+def suspects(found: Divergence, own: Sequence[Measurement]) -> list[Fault]:
+    """Mistakes of the fault catalogue that first show at this tap, in this block, and could have
+    stayed hidden on every input on which it holds."""
+    worst = found.worst
+    variant = VARIANTS.get(worst.variant)
+    if variant is None:
+        return []
+    passing = [m.input for m in _there(worst, own) if m.passed]
+    at = {worst.tap, *found.parallel}
+    return [
+        fault
+        for fault in catalogue().values()
+        if fault.tap in at
+        and fault.applies(variant)
+        and fault.first_block(variant) == worst.block
+        and all(fault.hides_on(one) for one in passing)
+    ][:SUSPECTS]
+
+
+def _there(worst: Measurement, own: Sequence[Measurement]) -> list[Measurement]:
+    place = (worst.mode, worst.block, worst.tap)
+    return [m for m in own if (m.mode, m.block, m.tap) == place]

@@ -1,0 +1,160 @@
+"""What people paste: a summary for a pull request or a CI step, a text for an issue of the port."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from parity import picture
+from parity.divergence import strength_of
+from parity.measurements import Measurement
+from parity.variants import VARIANTS
+from reports.comparison import DEPARTS, HOLDS, WORSE, Comparison
+from reports.evidence import Case
+from reports.records import Run
+from reports.verdicts import Verdict
+
+#: What a comment or a step summary takes, with room for what a workflow adds.
+LARGEST = 60_000
+
+_WORDS = {"holds": "✅ holds", "departs": "❌ departs", "repeats": "↪️ repeats"}
+
+
+def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Comparison | None) -> str:
+    """summary.md: the verdict, its edges, each first divergence, what changed."""
+    contract = run.header["contract"]
+    parts = [
+        f"## DINOv3 parity: {text(verdict.headline)}\n",
+        f"Compared {contract['compared']:,} of {contract['declared']:,} declared taps on "
+        f"{contract['inputs']} inputs; {sum(not m.passed for m in run.found):,} over their limit.\n",
+        *(f"- **{text(reason)}**" for reason in verdict.reasons),
+    ]
+    if verdict.edges:
+        parts.append(_table(
+            ("variant", "edge", "verdict", "strongest ratio of its limit", "at", "compared"),
+            (
+                (e.variant, f"{e.parent} → {e.stage}", _WORDS.get(e.verdict, e.verdict),
+                 _strength(e.strongest),
+                 e.strongest.place, f"{e.compared:,}")
+                for e in verdict.edges
+            ),
+        ))  # fmt: skip
+    for case in cases:
+        parts += [
+            f"### Where {text(case.divergence.variant)} first breaks\n",
+            f"{text(str(case.divergence))}\n",
+            *(f"- {text(line)}" for line in filter(None, (*case.why, case.gate))),
+        ]
+        if case.suspects:
+            names = ", ".join(text(fault.name) for fault in case.suspects)
+            parts.append(f"- Mistakes of the catalogue that first show there: {names}")
+        parts.append(f"\n{_block(case.divergence.command, 'sh')}")
+    if changes:
+        parts.append(f"### Against the run before\n\n{text(changes.words)}.\n")
+        if told := changes.of(DEPARTS, WORSE, HOLDS)[:30]:
+            parts.append(_table(
+                ("", "stage", "place", "ratio before", "after"),
+                (
+                    (c.kind, f"{c.known.variant} {c.known.stage}", f"{c.known.place} ({c.known.mode})",
+                     _ratio(c.before), _ratio(c.after))
+                    for c in told
+                ),
+            ))  # fmt: skip
+    parts.append(f"<sub>{text(environment(run.header))}</sub>")
+    return bounded("\n".join(parts) + "\n")
+
+
+def bounded(words: str) -> str:
+    """Text that a CI engine takes whole; what is too long ends at a line, and says so."""
+    if len(words.encode()) <= LARGEST:
+        return words
+    cut = words.encode()[:LARGEST].decode(errors="ignore")
+    cut = cut[: cut.rfind("\n") + 1]
+    fence = "```\n" if cut.count("\n```") % 2 else ""
+    return f"{cut}{fence}\nCut here; the report has all of it.\n"
+
+
+def reproducer(run: Run, case: Case) -> str:
+    """A text for an issue of the port: what departs, by how much, on which versions, how to see it."""
+    worst, header = case.divergence.worst, run.header
+    inside = worst.profile and worst.variant in VARIANTS
+    figures = {
+        "noise ratio": f"{_ratio(worst)}, limit {worst.limit:g}",
+        "rms error against the float64 truth": _scientific(worst.ratio, worst.floor),
+        "floor, what Meta's float32 and its twins do": f"{worst.floor:.3e}",
+        "max abs difference to Meta's float32": _scientific(worst.max_abs),
+        "at index": ", ".join(map(str, worst.max_abs_index)) or "–",
+        "cosine": "–" if worst.cosine is None else f"{worst.cosine:.9f}",
+        "input": str(worst.input),
+        "fails on": f"{case.divergence.failing} of {case.divergence.inputs} comparisons of this tap",
+    }
+    checkpoint = header["checkpoints"].get(worst.variant, {})
+    parts = [
+        f"# {text(worst.stage)}: {text(worst.variant)} departs at {text(worst.place)}\n",
+        f"{text(str(case.divergence))}\n",
+        _table(("figure", "value"), figures.items()),
+        *(f"- {text(line)}" for line in filter(None, (*case.why, case.gate))),
+    ]
+    if inside:
+        parts.append("\n" + _block(picture.draw(VARIANTS[worst.variant], worst, worst.profile)))
+    parts += [
+        "\n## To reproduce\n",
+        _block(case.divergence.command, "sh"),
+        f"Checkpoint: {text(checkpoint.get('description', 'unknown'))}, identity "
+        f"{text(checkpoint.get('digest', 'unknown')[:16])}. The input is built from its seed; no data "
+        f"is needed.\n",
+        "## Versions\n",
+        _table(("package", "version"), {**header["versions"], **header["host"]}.items()),
+    ]
+    return bounded("\n".join(parts) + "\n")
+
+
+def environment(header: dict[str, Any]) -> str:
+    """Versions and host in a line."""
+    told = {**header["versions"], **header["host"]}
+    return ", ".join(f"{name} {value}" for name, value in told.items()) or "versions unknown"
+
+
+def text(words: str) -> str:
+    """Words as Markdown shows them: no markup, no table, no mention, no link of their own."""
+    flat = " ".join(str(words).split())
+    escaped = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
+    return (
+        escaped.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace("@", "@\u200b")
+    )
+
+
+def _table(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    head = list(names)
+    lines = [head, ["---"] * len(head), *([text(cell) for cell in row] for row in rows)]
+    return "\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _block(words: str, kind: str = "") -> str:
+    """A block of code; its fence is longer than any in the words."""
+    longest = max((len(run) for run in re.findall(r"`+", words)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{kind}\n{words}\n{fence}\n"
+
+
+def _strength(m: Measurement) -> str:
+    return f"{m.ratio:.2f} of {m.limit:g}" if m.passed else strength_of(m)
+
+
+def _ratio(m: Measurement | None) -> str:
+    if m is None:
+        return "–"
+    return m.problem or ("∞" if m.ratio is None else f"{m.ratio:,.3g}")
+
+
+def _scientific(*factors: float | None) -> str:
+    if None in factors:
+        return "–"
+    product = 1.0
+    for factor in factors:
+        product *= factor
+    return f"{product:.3e}"

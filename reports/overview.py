@@ -1,0 +1,170 @@
+"""The overview: does it hold, where does it first break, why we think so, what to do now."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from parity import picture, taps
+from parity.measurements import ISOLATED, Measurement
+from parity.variants import VARIANTS, Variant
+from reports import address, costs, dataflow, heatmap, html, thumbnails
+from reports.digest import digest, packed
+from reports.evidence import Case
+from reports.records import Run
+from reports.verdicts import DEPARTS, HOLDS, REPEATS, Edge, Verdict
+
+#: Rows of the table of places that a page has without its script.
+ROWS = 60
+
+
+def render(
+    run: Run, verdict: Verdict, cases: list[Case], pages: tuple[str, ...], files: tuple[str, ...]
+) -> str:
+    """The page as text; ``files`` are the records it was read from, as seen from its folder."""
+    by_variant: dict[str, list[Measurement]] = {}
+    for m in run.found:
+        by_variant.setdefault(m.variant, []).append(m)
+    pictured = _pictured(run.found)
+    data = digest(run.found) | {
+        "images": thumbnails.thumbnails(pictured),
+        "colours": {"fifths": heatmap.FIFTHS, "steps": heatmap.STEPS},
+        "prefix": {name: VARIANTS[name].prefix for name in by_variant if name in VARIANTS},
+        "taps": {
+            tap.name: {"meaning": tap.meaning, "shape": tap.shape} for tap in taps.TAPS.values()
+        },
+    }
+    return html.render(
+        html.OVERVIEW, pages, charts=True,
+        run=run.header, verdict=verdict, cases=list(map(_case, cases)),
+        failed=sum(not m.passed for m in run.found),
+        variants=[_variant(name, own, run.header, verdict) for name, own in by_variant.items()],
+        stages=list(dict.fromkeys(m.stage for m in run.found)),
+        strongest=_strongest(run.found),
+        colours=heatmap.key(), versions=_versions(run.header), files=files,
+        link=address.link, reproducer="reproducer.md", digest=packed(data),
+    )  # fmt: skip
+
+
+def _case(case: Case) -> dict[str, Any]:
+    worst = case.divergence.worst
+    known = worst.profile and worst.variant in VARIANTS
+    return vars(case) | {
+        "worst": worst,
+        "listing": case.listing,
+        "link": address.link(*address.of(worst)),
+        "inside": address.words(*address.of(worst)) if known else "",
+        "picture": picture.draw(VARIANTS[worst.variant], worst, worst.profile) if known else "",
+    }
+
+
+def _pictured(found: list[Measurement]) -> list[tuple]:
+    """The images on which places were worst, failed ones first, then the most frequent."""
+    failed: Counter = Counter()
+    held: Counter = Counter()
+    for m in found:
+        if m.profile:
+            (held if m.passed else failed)[m.input, m.profile["image"] or 0] += 1
+    return [one for counts in (failed, held) for one, _ in counts.most_common()]
+
+
+def _variant(
+    name: str, found: list[Measurement], header: dict[str, Any], verdict: Verdict
+) -> dict[str, Any]:
+    figures, edges = costs.of(name, header, found), verdict.of(name)
+    by_stage: dict[str, list[Measurement]] = {}
+    for m in found:
+        by_stage.setdefault(m.stage, []).append(m)
+    about = next((e.stage for e in edges if e.verdict == DEPARTS), edges[-1].stage)
+    return {
+        "name": name,
+        "word": DEPARTS if any(e.verdict in (DEPARTS, REPEATS) for e in edges) else HOLDS,
+        "checkpoint": header["checkpoints"].get(name),
+        "edges": [_edge(edge, by_stage[edge.stage]) for edge in edges],
+        "map": _map(VARIANTS[name], about, by_stage[about]),
+        "stages": [
+            {
+                "name": stage,
+                "grids": heatmap.grids(own),
+                "absent": header["stages"].get(f"{name} {stage}", {}).get("absent", {}),
+            }
+            for stage, own in by_stage.items()
+        ],
+        "costs": figures,
+        "depth": costs.table(figures),
+        "taps": _taps(VARIANTS[name], found),
+        "inputs": list(dict.fromkeys(str(m.input) for m in found)),
+    }
+
+
+def _edge(edge: Edge, own: list[Measurement]) -> dict[str, Any]:
+    return vars(edge) | {
+        "sentence": edge.sentence,
+        "figure": heatmap.figure(edge.strongest),
+        "level": heatmap.level(edge.strongest.strength),
+        "runtimes": list(dict.fromkeys(m.runtime for m in own))[:3],
+    }
+
+
+def _map(variant: Variant, stage: str, own: list[Measurement]) -> dict[str, Any]:
+    """The dataflow, each tap coloured by its strongest isolated comparison over blocks."""
+    worst: dict[str, Measurement] = {}
+    for m in own:
+        if m.mode == ISOLATED and (m.tap not in worst or m.strength > worst[m.tap].strength):
+            worst[m.tap] = m
+    shown = []
+    for panel in dataflow.panels(variant):
+        nodes = [
+            vars(node)
+            | {
+                "level": heatmap.level(worst[node.name].strength)
+                if node.name in worst
+                else "absent",
+                "block": worst[node.name].block if node.name in worst else None,
+            }
+            for node in panel.nodes
+        ]
+        shown.append(vars(panel) | {"nodes": nodes})
+    return {"stage": stage, "panels": shown, "width": max(p["width"] for p in shown) + 6}
+
+
+def _strongest(found: list[Measurement]) -> list[tuple[Measurement, int, int]]:
+    """Of the strongest places the worst comparison, how many are over, how many there are."""
+    places: dict[tuple, list[Measurement]] = defaultdict(list)
+    for m in found:
+        places[m.variant, m.stage, m.layer, m.runtime, m.mode, m.block, m.tap].append(m)
+    rows = [
+        (max(group, key=lambda m: m.strength), sum(not m.passed for m in group), len(group))
+        for group in places.values()
+    ]
+    return sorted(rows, key=lambda row: -row[0].strength)[:ROWS]
+
+
+def _versions(header: dict[str, Any]) -> str:
+    told = ("torch", "jax", "equimo", "jax2onnx", "onnxruntime")
+    return ", ".join(f"{n} {header['versions'][n]}" for n in told if n in header["versions"])
+
+
+def _taps(variant: Variant, found: list[Measurement]) -> list[dict[str, Any]]:
+    """A row a tap: what it is called where, what sets its floor, how far its limit is away."""
+    called, by_tap = taps.called(), defaultdict(list)
+    for m in found:
+        if m.stage != "meta" and not m.problem:
+            by_tap[m.tap].append(m)
+    rows = []
+    for tap in taps.TAPS.values():
+        own = by_tap[tap.name]
+        if tap.ffn not in ("", variant.ffn) or not own:
+            continue
+        floors = {(m.block, m.mode, m.input): m.floor_setter for m in own}
+        setters = Counter(floors.values())
+        rows.append({
+            "name": tap.name, "meaning": tap.meaning, "shape": " ".join(tap.shape),
+            "called": called[tap.name], "absent": dict(tap.absent), "count": len(own),
+            "setters": [(name, round(100 * n / len(floors))) for name, n in setters.most_common()],
+            "largest": max(m.ratio for m in own),
+            "alone": max(m.ratio * m.floor / m.floor_alone for m in own),
+            "token": max(m.token_ratio for m in own),
+            "limit": own[0].limit, "token_limit": own[0].token_limit,
+        })  # fmt: skip
+    return rows

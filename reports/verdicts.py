@@ -1,0 +1,214 @@
+"""Verdicts: one a variant and edge of the pipeline, and one of the whole run, from its records.
+
+An edge is a stage and the stage that its weights come from. A stage that only passes on what its
+parent did wrong *repeats* it: at each place where it is over the limit its parent is as far off, on
+the same input, up to what the edge itself may add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from parity import divergence
+from parity.divergence import Divergence
+from parity.measurements import Measurement
+from reports.run import FAILED, OK, missing
+
+HOLDS, DEPARTS, REPEATS, INCOMPLETE, NOTHING = (
+    "holds", "departs", "repeats", "incomplete", "nothing compared",
+)  # fmt: skip
+
+#: Beyond its limit a repeated ratio may differ by this share: larger values round more coarsely.
+_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What the records say of one stage of a variant; ``strongest`` is its strongest measurement.
+
+    ``divergence`` is its first departure: of its own, where it has one.
+    """
+
+    variant: str
+    stage: str
+    parent: str
+    verdict: str
+    divergence: Divergence | None
+    strongest: Measurement
+    compared: int
+    failed: int
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence, or a few."""
+        if self.verdict == HOLDS:
+            return f"{self.stage} holds against {self.parent}: {strongest_of(self.strongest)}."
+        if self.verdict == DEPARTS:
+            return str(self.divergence).removeprefix(f"{self.variant}: ")
+        return (
+            f"{self.stage} repeats {self.parent}'s departure: at {self.divergence.worst.place} "
+            f"({self.divergence.worst.mode}) it is {divergence.strength_of(self.divergence.worst)}, "
+            f"as {self.parent} is there; nothing beyond what it was given."
+        )
+
+
+def strongest_of(m: Measurement) -> str:
+    """A measurement within its limits, in a few words."""
+    by_token = m.token_ratio / m.token_limit > m.ratio / m.limit
+    figure = (
+        f"{m.token_ratio:.2f} of limit {m.token_limit:g} at one token"
+        if by_token
+        else f"{m.ratio:.2f} of limit {m.limit:g}"
+    )
+    return f"its strongest noise ratio is {figure}, at {m.place} on {m.input}"
+
+
+def edges(found: Sequence[Measurement], options: Sequence[str] = ()) -> list[Edge]:
+    """The edges of every variant, in the order of the records and of the pipeline; ``options`` are
+    those of the run that its repetition needs as well."""
+    told = []
+    by_variant: dict[str, dict[str, list[Measurement]]] = {}
+    for m in found:
+        by_variant.setdefault(m.variant, {}).setdefault(m.stage, []).append(m)
+    for variant, stages in by_variant.items():
+        for stage in sorted(stages, key=divergence.place):
+            told.append(_edge(variant, stage, stages, tuple(options)))
+    return told
+
+
+def _edge(
+    variant: str, stage: str, stages: dict[str, list[Measurement]], options: tuple[str, ...]
+) -> Edge:
+    own, parent = stages[stage], divergence.parent(stage)
+    verdict, departed = HOLDS, None
+    if failing := [m for m in own if not m.passed]:
+        verdict, about = _own(failing, stages.get(parent, []))
+        departed = divergence.first([*(m for m in own if m.passed), *about])
+        departed = replace(_counted(departed, own), options=options)
+    return Edge(
+        variant, stage, parent, verdict, departed,
+        max(own, key=lambda m: m.strength), len(own), len(failing),
+    )  # fmt: skip
+
+
+def _own(failing: list[Measurement], parents: list[Measurement]) -> tuple[str, list[Measurement]]:
+    """Whether failed measurements are a stage's own or its parent's, and those that say so.
+
+    What the parent was not measured at is its parent's where something else is.
+    """
+    given = {_key(m): m for m in parents}
+    known = [m for m in failing if _key(m) in given]
+    repeated = [m for m in known if _repeats(m, given[_key(m)])]
+    if not repeated:
+        return DEPARTS, failing
+    passed_on = set(map(id, repeated))
+    added = [m for m in known if id(m) not in passed_on]
+    return (DEPARTS, added) if added else (REPEATS, repeated)
+
+
+def _key(m: Measurement) -> tuple:
+    return m.mode, m.block, m.tap, m.batch, m.grid, m.seed, m.content, m.scale
+
+
+def _repeats(m: Measurement, given: Measurement) -> bool:
+    """Whether a failed measurement is its parent's own, up to a limit's worth of rounding."""
+    pairs = (m.ratio, given.ratio, m.limit), (m.token_ratio, given.token_ratio, m.token_limit)
+    if given.passed or m.problem != given.problem:
+        return False
+    return all(
+        own == theirs
+        if own is None or theirs is None
+        else abs(own - theirs) <= max(limit, _SHARE * theirs)
+        for own, theirs, limit in pairs
+    )
+
+
+def _counted(departed: Divergence, own: list[Measurement]) -> Divergence:
+    """A divergence whose counts are of every measurement there, repeated ones among them."""
+    worst = departed.worst
+    there = [
+        m for m in own if (m.mode, m.block, m.tap) == (worst.mode, worst.block, worst.tap)
+    ]  # fmt: skip
+    return replace(departed, inputs=len(there), failing=sum(not m.passed for m in there))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run says as a whole. ``broken`` are tests that failed on something other than a
+    comparison, ``gaps`` what was declared and not compared, or is lost.
+    """
+
+    word: str
+    edges: list[Edge]
+    broken: list[str]
+    gaps: list[str]
+
+    @property
+    def reasons(self) -> list[str]:
+        """What else than an edge keeps a run from holding."""
+        return [*self.broken, *self.gaps]
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line."""
+        if not self.edges and self.word != DEPARTS:
+            return "Nothing was compared"
+        departed = [e for e in self.edges if e.verdict == DEPARTS]
+        if departed:
+            first = departed[0]
+            where = first.divergence.worst.place
+            more = f", and {len(departed) - 1} more" if departed[1:] else ""
+            return f"{first.variant}: {first.stage} departs from {first.parent} at {where}{more}"
+        if self.word == DEPARTS:
+            return "A test failed; every comparison is within its limit"
+        if self.word == INCOMPLETE:
+            return "Incomplete: what was compared holds, and not everything was compared"
+        names = list(dict.fromkeys(e.stage for e in self.edges))
+        variants = list(dict.fromkeys(e.variant for e in self.edges))
+        return f"{', '.join(variants)}: {', '.join(names)} {'hold' if names[1:] else 'holds'}"
+
+    @property
+    def first(self) -> Edge | None:
+        """The edge at which something first departs."""
+        return next((e for e in self.edges if e.verdict == DEPARTS), None)
+
+    def of(self, variant: str) -> list[Edge]:
+        return [e for e in self.edges if e.variant == variant]
+
+
+def verdict(header: dict[str, Any], found: Sequence[Measurement], lost: Iterable[str]) -> Verdict:
+    """The verdict of a run: ``header`` is its run.json, ``lost`` what could not be read."""
+    told = edges(found, header["options"])
+    broken, gaps = [*_broken(header, told)], [*missing(header), *lost]
+    if header["exit"] not in ("", OK, FAILED):
+        gaps.append(f"the run ended early: {header['exit']}")
+    if broken or any(e.verdict == DEPARTS for e in told):
+        word = DEPARTS
+    elif gaps:
+        word = INCOMPLETE
+    else:
+        word = HOLDS if told else NOTHING
+    return Verdict(word, told, broken, gaps)
+
+
+def _broken(header: dict[str, Any], told: list[Edge]) -> list[str]:
+    """Failed tests that no edge's verdict is about, in a line each."""
+    departed = {(e.variant, e.stage) for e in told if e.failed}
+    lines = []
+    for test in header["tests"]:
+        if test["outcome"] not in ("failed", "error"):
+            continue
+        about = test["properties"].get("variant"), test["properties"].get("stage")
+        if about in departed and "ratio" in test["properties"]:
+            continue
+        lines.append(f"{test['test'].split('/')[-1]}: {_said(test)}")
+    return lines
+
+
+def _said(test: dict[str, Any]) -> str:
+    """The line of a failed test's words that says what is wrong: pytest marks it with an E."""
+    lines = [line.strip() for line in test["words"].splitlines() if line.strip()]
+    marked = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
+    return (marked or lines or [test["outcome"]])[0][:300]
