@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 _HERE = Path(__file__).parent
+VENDORED = _HERE / "vendor"
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -77,7 +78,7 @@ def _script(name: str) -> str:
 
 @cache
 def _vendored(name: str) -> str:
-    return (_HERE / "vendor" / f"{name}.js").read_text(encoding="utf-8")
+    return (VENDORED / f"{name}.js").read_text(encoding="utf-8")
 
 
 @cache

@@ -36,8 +36,9 @@ from parity.cells.nursery import Nursery
 from parity.deviations import Deviation
 from parity.errors import ParityError
 from parity.variants import VARIANTS
-from reports import matrix
+from reports import html, matrix
 from selftests.conftest import ROOT
+from selftests.test_report import loads_nothing
 
 
 @pytest.fixture(scope="module")
@@ -349,11 +350,17 @@ def test_versions_without_a_record_are_absent(tmp_path):
 
 
 def test_the_page_shows_names_as_text_and_fetches_nothing(tmp_path):
-    page = matrix.write(
-        tmp_path / "out", matrix.merged([run_of(tmp_path / "a", [DRIFTED])])
-    ).read_text()
-    assert "vits16 &lt;b&gt;" in page and "<script" not in page
-    assert "https://" not in page.replace("https://github.com", "")
+    found = matrix.merged([run_of(tmp_path / "a", [DRIFTED])])
+    page = matrix.render(found, (html.MATRIX,))
+    assert "vits16 &lt;b&gt;" in page and "vits16 <b>" not in page
+    assert loads_nothing(page)
+
+
+def test_a_box_that_drifts_names_the_first_place_that_departs(tmp_path):
+    drifted = replace(DRIFTED, first="block 3, output (41, B1 14x14 seed=2)")
+    page = matrix.render(matrix.merged([run_of(tmp_path / "a", [drifted])]), (html.MATRIX,))
+    box = page[page.index("✗</span>") :]
+    assert "<small>block 3, output</small>" in box[: box.index("</td>")]
 
 
 def test_runs_of_different_bundles_do_not_merge(tmp_path):
