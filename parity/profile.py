@@ -41,7 +41,9 @@ def profile(standard: Standard, shown: np.ndarray, token: tuple[int, ...]) -> di
 
 
 def _along(standard: Standard, shown: np.ndarray) -> dict[str, Any]:
-    squares = np.square((shown - standard.meta - standard.rest) / np.float32(standard.floor.value))
+    with np.errstate(over="ignore"):  # what is beyond float32 is told as such
+        gap = (shown - standard.meta - standard.rest) / np.float32(standard.floor.value)
+        squares = np.square(gap)
     words, found = TAPS[standard.tap].shape, {}
     for axis, name in ((axis, _AXES[word]) for axis, word in enumerate(words) if word in _AXES):
         others = tuple(k for k in range(shown.ndim) if k != axis)

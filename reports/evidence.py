@@ -15,7 +15,7 @@ from parity.picture import parted
 from parity.variants import VARIANTS
 from parity.yardstick import ROUNDING
 
-#: As many suspects are named; the command lists them all.
+#: As many suspects are named in full.
 SUSPECTS = 8
 
 
@@ -29,6 +29,16 @@ class Case:
     gate: str
     suspects: list[Fault]
     called: str  # what the stage's own code calls the tap
+
+    @property
+    def named(self) -> list[Fault]:
+        """The suspects that there is room for."""
+        return self.suspects[:SUSPECTS]
+
+    @property
+    def unnamed(self) -> int:
+        """How many more there are."""
+        return len(self.suspects) - len(self.named)
 
     @property
     def listing(self) -> str:
@@ -167,7 +177,7 @@ def suspects(found: Divergence, own: Sequence[Measurement]) -> list[Fault]:
         and fault.applies(variant)
         and fault.first_block(variant) == worst.block
         and all(fault.hides_on(one) for one in passing)
-    ][:SUSPECTS]
+    ]
 
 
 def _there(worst: Measurement, own: Sequence[Measurement]) -> list[Measurement]:

@@ -44,11 +44,8 @@ def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Comparison |
         parts += [
             f"### Where {text(case.divergence.variant)} first breaks\n",
             f"{text(str(case.divergence))}\n",
-            *(f"- {text(line)}" for line in filter(None, (*case.why, case.gate))),
+            *_argument(case),
         ]
-        if case.suspects:
-            names = ", ".join(text(fault.name) for fault in case.suspects)
-            parts.append(f"- Mistakes of the catalogue that first show there: {names}")
         parts.append(f"\n{_block(case.divergence.command, 'sh')}")
     if changes:
         parts.append(f"### Against the run before\n\n{text(changes.words)}.\n")
@@ -71,8 +68,15 @@ def bounded(words: str) -> str:
         return words
     cut = words.encode()[:LARGEST].decode(errors="ignore")
     cut = cut[: cut.rfind("\n") + 1]
-    fence = "```\n" if cut.count("\n```") % 2 else ""
-    return f"{cut}{fence}\nCut here; the report has all of it.\n"
+    return f"{cut}{_open_fence(cut)}\nCut here; the report has all of it.\n"
+
+
+def _open_fence(words: str) -> str:
+    """The line that ends a block of code that words leave open; "" where there is none."""
+    fence = ""
+    for line in re.findall(r"^(`{3,})", words, flags=re.M):
+        fence = "" if line == fence else fence or line
+    return fence and f"{fence}\n"
 
 
 def reproducer(run: Run, case: Case) -> str:
@@ -94,7 +98,7 @@ def reproducer(run: Run, case: Case) -> str:
         f"# {text(worst.stage)}: {text(worst.variant)} departs at {text(worst.place)}\n",
         f"{text(str(case.divergence))}\n",
         _table(("figure", "value"), figures.items()),
-        *(f"- {text(line)}" for line in filter(None, (*case.why, case.gate))),
+        *_argument(case),
     ]
     if inside:
         parts.append("\n" + _block(picture.draw(VARIANTS[worst.variant], worst, worst.profile)))
@@ -108,6 +112,16 @@ def reproducer(run: Run, case: Case) -> str:
         _table(("package", "version"), {**header["versions"], **header["host"]}.items()),
     ]
     return bounded("\n".join(parts) + "\n")
+
+
+def _argument(case: Case) -> list[str]:
+    """The evidence and the suspects, a line each."""
+    lines = [f"- {text(line)}" for line in filter(None, (*case.why, case.gate))]
+    if case.suspects:
+        names = ", ".join(text(fault.name) for fault in case.named)
+        more = f", and {case.unnamed} more" if case.unnamed else ""
+        lines.append(f"- Mistakes of the catalogue that first show there: {names}{more}")
+    return lines
 
 
 def environment(header: dict[str, Any]) -> str:

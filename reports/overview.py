@@ -52,6 +52,8 @@ def _case(case: Case) -> dict[str, Any]:
     return vars(case) | {
         "worst": worst,
         "listing": case.listing,
+        "named": case.named,
+        "unnamed": case.unnamed,
         "link": address.link(*address.of(worst)),
         "inside": address.words(*address.of(worst)) if known else "",
         "picture": picture.draw(VARIANTS[worst.variant], worst, worst.profile) if known else "",

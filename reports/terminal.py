@@ -44,7 +44,8 @@ class Finished:
             lines += [f"  why: {' '.join(filter(None, (*case.why[:2], case.gate)))}"]
             if case.suspects:
                 names = ", ".join(fault.name for fault in case.suspects[:4])
-                lines.append(f"  suspects, of the mistakes that first show there: {names}")
+                more = f", and {len(case.suspects) - 4} more" if case.suspects[4:] else ""
+                lines.append(f"  suspects, of the mistakes that first show there: {names}{more}")
             lines.append(f"  reproduce: {case.divergence.command}")
         return [*lines, *verdict.reasons[:3], counts(run.header, run.found)]
 
