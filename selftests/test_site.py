@@ -68,6 +68,11 @@ def test_everything_under_the_folders_is_one_report(root, tmp_path, capsys):
     assert all(link in page for link in links) and "measurements.jsonl" in page
 
 
+def test_environments_of_the_matrix_are_no_runs_of_the_suite(root):
+    found = site.gather([root / "matrix"])
+    assert found.run is None and found.front == html.MATRIX
+
+
 def test_a_killed_run_is_read_as_far_as_it_got(root, tmp_path, capsys):
     assert main(["report", str(root / "killed"), "--out", str(tmp_path)]) == 0
     assert "The run did not end" in capsys.readouterr().out
@@ -78,6 +83,7 @@ def test_runs_are_found_below_a_folder_and_read_as_one(root, tmp_path):
         shutil.copytree(root / "clean", tmp_path / name)
     assert len(site.run_folders(tmp_path)) == 2
     found = site.gather([tmp_path]).run
+    assert len(found.header["runs"]) == 1
     assert len(found.found) == len(site.gather([root / "clean"]).run.found)  # one run, given twice
 
 
