@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from parity.taps import PARTS, TAPS
 
 #: The pipeline's order: each stage derives its weights from the one before.
 PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")
+
+#: What means nothing to a shell inside quotes of either kind.
+_PLAIN = re.compile(r"[\w .,:;()/'=+-]*")
 
 #: Layers that run on inputs of their own, whatever is drawn.
 _OWN_INPUTS = ("runtime", "release", "streamed")
@@ -40,9 +44,10 @@ class Divergence:
         """What repeats it, on the worst input."""
         worst = self.worst
         words = f"{worst.variant} and {worst.stage} and {worst.layer}"
-        again = "" if worst.layer in _OWN_INPUTS else f" --reproduce '{worst.input}'"
+        drawn = quoted(str(worst.input), by="'")
+        again = "" if worst.layer in _OWN_INPUTS else f" --reproduce {drawn}"
         more = f" {shlex.join(self.options)}" if self.options else ""
-        return f'pytest -k "{words}"{again}{more}'
+        return f"pytest -k {quoted(words)}{again}{more}"
 
     def __str__(self) -> str:
         worst = self.worst
@@ -57,6 +62,12 @@ class Divergence:
             known = ", ".join(f"{m.place} ({m.ratio:.2g})" for m in self.clean)
             text += f" Last clean taps before it: {known}."
         return text
+
+
+def quoted(words: str, by: str = '"') -> str:
+    """Words as one of a shell's, whatever is in them: a stage's name comes with the records."""
+    plain = _PLAIN.fullmatch(words) and by not in words
+    return f"{by}{words}{by}" if plain else shlex.quote(words)
 
 
 def strength_of(m: Measurement) -> str:

@@ -47,7 +47,7 @@ def parted(variant: Variant, tap: str, tokens: list) -> dict[str, list]:
 
 
 def _number(ratio: float | None) -> str:
-    if ratio is None:
+    if ratio is None or math.isinf(ratio):
         return "∞"
     return f"{ratio:.2g}" if ratio < 1000 else f"{ratio:.0e}".replace("e+0", "e")
 
@@ -61,7 +61,7 @@ def _patches(ratios: np.ndarray, limit: float) -> list[str]:
         width = max(len(cell) for row in cells for cell in row)
         drawn = [" ".join(cell.rjust(width) for cell in row) for row in cells]
         return [f"  patches {rows}×{columns}", *(f"    {row}" for row in drawn)]
-    steps = np.log2(np.maximum(known / limit, 1e-30)) + 1  # half the limit draws the first shade
+    steps = np.log2(np.maximum(known / limit, 1e-30)) + 2  # half the limit draws the first shade
     shades = [["".join(_SHADES[int(np.clip(s, 0, 5))]) for s in row] for row in steps]
     key = "from half the limit, each shade twice the one before"
     return [f"  patches {rows}×{columns}, {key}", *(f"    |{''.join(row)}|" for row in shades)]

@@ -10,7 +10,8 @@ from parity.measurements import Measurement
 def words(variant: str, stage: str, mode: str, block: int | None, tap: str) -> str:
     """A place in words with strokes between, each safe: ``vits16/equimo/isolated/0/attn.k``."""
     where = "-" if block is None else str(block)
-    return "/".join(quote(word, safe="") for word in (variant, stage, mode, where, tap))
+    every = variant, stage, mode, where, tap
+    return "/".join(quote(word, safe="", errors="replace") for word in every)
 
 
 def link(variant: str, stage: str, mode: str, block: int | None, tap: str) -> str:

@@ -6,6 +6,7 @@ Versions inside a runtime's name are no part of the place: what ran it may have 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,9 +41,10 @@ class Change:
     @property
     def factor(self) -> float | None:
         """How many times stronger it is than before; None where there is nothing to divide."""
-        if not self.before or not self.after or not self.before.ratio or not self.after.ratio:
+        if not self.before or not self.after:
             return None
-        return self.after.ratio / self.before.ratio
+        old, new = self.before.strength, self.after.strength
+        return new / old if 0 < old < math.inf and new < math.inf else None
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,24 @@ def _by_place(found: Iterable[Measurement]) -> dict[Key, dict[Input, Measurement
     for m in found:
         runtime = re.sub(r"\s*\d+\.[\w.+]*", "", m.runtime)
         key = m.variant, m.stage, m.layer, runtime, m.mode, m.block, m.tap
-        places.setdefault(key, {})[m.input] = m
+        known = places.setdefault(key, {})
+        if m.input not in known or m.strength > known[m.input].strength:
+            known[m.input] = m
     return places
 
 
 def _by_strength(m: Measurement) -> float:
     return m.strength
+
+
+def figure(m: Measurement | None) -> str:
+    """A place's ratio: of the whole tensor, or with a ᵗ of one token, where that is the stronger."""
+    if m is None:
+        return "–"
+    if m.problem or m.ratio is None or m.token_ratio is None:
+        return m.problem or "∞"
+    by_token = m.token_ratio / m.token_limit > m.ratio / m.limit
+    return f"{m.token_ratio:.3g}ᵗ" if by_token else f"{m.ratio:.3g}"
 
 
 def differences(before: Run, after: Run) -> list[tuple[str, str, str]]:
@@ -138,6 +152,7 @@ def render(before: Run, after: Run, found: Comparison, pages: tuple[str, ...]) -
     """The page."""
     return html.render(
         html.COMPARISON, pages, before=before, after=after, comparison=found, factor=FACTOR,
+        figure=figure,
         differences=differences(before, after), outcomes=outcomes(before, after),
         kinds=[(kind, found.of(kind)) for kind in (DEPARTS, WORSE, HOLDS, BETTER, NEW, GONE)],
         worse=(DEPARTS, WORSE),

@@ -77,5 +77,5 @@ def digits(value: float | None) -> float | None:
 
 def packed(value: Any) -> str:
     """JSON, compressed, in letters that HTML leaves alone."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return base64.b64encode(gzip.compress(text.encode(errors="replace"), 6, mtime=0)).decode()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parity import taps
 from parity.contract import PUBLISHED
-from parity.divergence import Divergence
+from parity.divergence import Divergence, quoted, strength_of
 from parity.faults import Fault, catalogue
 from parity.gauge import GATE_COSINE, GATE_MAX_ABS
 from parity.measurements import CHAINED, Measurement
@@ -45,7 +46,8 @@ class Case:
         """The command that makes the first suspect, to compare its figures with these."""
         worst = self.divergence.worst
         name = self.suspects[0].name if self.suspects else ""
-        return f'dinov3-parity faults "{name}" --variant {worst.variant} --stage {worst.stage}'
+        of = f"--variant {worst.variant} --stage {shlex.quote(worst.stage)}"
+        return f"dinov3-parity faults {quoted(name)} {of}"
 
 
 def case(found: Divergence, own: Sequence[Measurement]) -> Case:
@@ -54,7 +56,8 @@ def case(found: Divergence, own: Sequence[Measurement]) -> Case:
     return Case(
         found,
         list(filter(None, (
-            _size(worst), _before(found), _inputs(found, own), _blocks(worst, own), _inside(worst),
+            _size(worst), _before(found, own), _inputs(found, own), _blocks(worst, own),
+            _inside(worst),
         ))),
         gate(own),
         suspects(found, own),
@@ -80,18 +83,48 @@ def _size(m: Measurement) -> str:
     )
     if m.floor_setter == "rounding":
         told += f", {ROUNDING:g} eps"
-    return f"{told}). That is {m.ratio:,.3g} floors, and the limit is {m.limit:g}."
+    told += f"). That is {m.ratio:,.3g} floors, and the limit is {m.limit:g}"
+    return f"{told}." if m.ratio > m.limit else f"{told}; but it is {strength_of(m)}."
 
 
-def _before(found: Divergence) -> str:
-    if not found.clean:
-        parents = taps.TAPS[found.worst.tap].after
-        if not parents:
-            return "Nothing that is compared comes before it: it is this operation or what it is given."
-        return f"What it is computed from ({', '.join(parents)}) was not compared in this run."
-    known = ", ".join(f"{m.tap} ({m.ratio:.2g})" for m in found.clean)
-    verb = "is" if len(found.clean) == 1 else "are"
-    return f"What it is computed from {verb} within the limit: {known}. So the fault enters here."
+def _before(found: Divergence, own: Sequence[Measurement]) -> str:
+    worst, kinds = found.worst, ("", VARIANTS[found.variant].ffn)
+    names = [name for name in taps.TAPS[worst.tap].after if taps.TAPS[name].ffn in kinds]
+    if not names:
+        return _handed_on(worst, own)
+    here = [m for m in own if (m.mode, m.block) == (worst.mode, worst.block) and m.tap in names]
+    failed = {m.tap for m in here if not m.passed}
+    known = ", ".join(f"{m.tap} ({m.ratio:.2g})" for m in found.clean if m.tap not in failed)
+    over = ", ".join(name for name in names if name in failed)
+    absent = ", ".join(name for name in names if name not in {m.tap for m in here})
+    if not (over or absent):
+        verb = "are" if names[1:] else "is"
+        told = f"What it is computed from {verb} within the limit: {known}"
+        return f"{told}. So the fault enters here."
+    if not (over or known):
+        return f"What it is computed from ({absent}) was not compared in this run."
+    told = (
+        (known, "within the limit"),
+        (over, f"over the limit, as {found.parent}'s"),
+        (absent, "not compared"),
+    )
+    said = "; ".join(f"{some} {words}" for some, words in told if some)
+    return f"Of what it is computed from: {said}."
+
+
+def _handed_on(worst: Measurement, own: Sequence[Measurement]) -> str:
+    """What a tap that is computed from none of its part is given: in a chain, an earlier output."""
+    given = [
+        m for m in own
+        if m.mode == worst.mode == CHAINED and m.tap == "output"
+        and (worst.block is None or m.block == worst.block - 1)
+    ]  # fmt: skip
+    if not given:
+        return "Nothing that is compared comes before it: it is this operation or what it is given."
+    last = max(given, key=lambda m: (m.block, m.strength))
+    if not last.passed:
+        return f"It is given the output of block {last.block}, which is over its limit."
+    return f"It is given the output of block {last.block}, which is within the limit ({last.ratio:.2g})."
 
 
 def _inputs(found: Divergence, own: Sequence[Measurement]) -> str:
@@ -100,10 +133,10 @@ def _inputs(found: Divergence, own: Sequence[Measurement]) -> str:
     if not passing:
         words = "every input" if len(there) > 1 else "the one input"
         return f"It departs on {words} it was compared on ({len(there)})."
-    some = "; ".join(dict.fromkeys(passing[:4]))
+    some = list(dict.fromkeys(passing))
     return (
-        f"It departs on {len(there) - len(passing)} of {len(there)} comparisons, and not on {some}"
-        f"{' …' if passing[4:] else ''}."
+        f"It departs on {len(there) - len(passing)} of {len(there)} comparisons, and not on "
+        f"{'; '.join(some[:4])}{' …' if some[4:] else ''}."
     )
 
 
@@ -143,12 +176,12 @@ def _inside(worst: Measurement) -> str:
 
 def gate(own: Sequence[Measurement]) -> str:
     """What the published gate says of a stage's own chain, on the inputs of this run."""
-    ends = [m for m in own if m.mode == CHAINED and m.tap in PUBLISHED and m.max_abs is not None]
-    if not ends:
+    ends = [m for m in own if m.mode == CHAINED and m.tap in PUBLISHED]
+    known = [m for m in ends if not m.problem and None not in (m.max_abs, m.cosine)]
+    if not known:
         return ""
-    worst = max(ends, key=lambda m: m.max_abs)
-    least = min(m.cosine for m in ends)
-    passed = sum(m.max_abs < GATE_MAX_ABS and m.cosine > GATE_COSINE for m in ends)
+    largest, least = max(m.max_abs for m in known), min(m.cosine for m in known)
+    passed = sum(m.max_abs < GATE_MAX_ABS and m.cosine > GATE_COSINE for m in known)
     if passed == len(ends):
         said = f"passes it on all {len(ends)} of its comparisons"
     else:
@@ -156,7 +189,7 @@ def gate(own: Sequence[Measurement]) -> str:
             f"fails it on {len(ends) - passed} of {len(ends)} comparisons, and does not say where"
         )
     return (
-        f"The published 1e-5 gate on cls and pooled patches {said}: max |Δ| {worst.max_abs:.2e}, "
+        f"The published 1e-5 gate on cls and pooled patches {said}: max |Δ| {largest:.2e}, "
         f"cosine {least:.9f} at the least."
     )
 

@@ -33,7 +33,7 @@ def on_github(environment: Mapping[str, str] = os.environ) -> bool:
 def step_summary(words: str, environment: Mapping[str, str] = os.environ) -> None:
     """Add Markdown to the step's summary, where there is one."""
     if file := environment.get("GITHUB_STEP_SUMMARY"):
-        with Path(file).open("a", encoding="utf-8") as stream:
+        with Path(file).open("a", encoding="utf-8", errors="replace") as stream:
             stream.write(words)
 
 

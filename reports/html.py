@@ -12,6 +12,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup, escape
@@ -37,6 +38,7 @@ def _code(words: str) -> Markup:
 
 
 TEMPLATES.filters["code"] = _code
+TEMPLATES.filters["urlencode"] = lambda words: quote(words, errors="replace")
 
 #: The page's own scripts, in the order in which they are joined into one.
 COMMON = ("tables", "page")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from operator import itemgetter
@@ -12,7 +13,7 @@ from types import NoneType
 from typing import Any
 
 from parity.measurements import CHAINED, ISOLATED, Measurement
-from parity.taps import TAPS
+from parity.taps import BLOCK, TAPS, extent
 from parity.variants import VARIANTS
 
 
@@ -32,7 +33,7 @@ def read(path: Path) -> tuple[list[Measurement], list[str]]:
         for number, line in enumerate(stream, 1):
             try:
                 found.append(_measurement(decode(str(line, "utf-8"))))
-            except _NotOne as error:
+            except (_NotOne, OverflowError) as error:
                 why = why or str(error)
                 strange.append(number)
             except (ValueError, RecursionError):
@@ -76,6 +77,7 @@ _FIELDS = {f.name: _KINDS[f.type] for f in fields(Measurement)}
 _OPTIONAL = {f.name: f.default for f in fields(Measurement) if f.default is not MISSING}
 _LISTS = tuple(f.name for f in fields(Measurement) if f.type.startswith("tuple"))
 _WORDS = tuple(f.name for f in fields(Measurement) if f.type == "str")
+_figures = itemgetter(*(f.name for f in fields(Measurement) if f.type.startswith("float")))
 _values, _kinds = itemgetter(*_FIELDS), tuple(_FIELDS.values())
 
 
@@ -118,8 +120,43 @@ def _check(told: dict[str, Any]) -> None:
         map(type, (*told["grid"], *told["token"], *told["max_abs_index"]))
     ):
         raise _NotOne("its grid, token or max_abs_index is not of whole numbers")
+    if not all(map(math.isfinite, filter(None, _figures(told)))):
+        raise _NotOne("a figure of it is beyond numbers")
     if told["limit"] <= 0 or told["token_limit"] <= 0:
         raise _NotOne("its limit is not positive")
+    if (told["block"] is None) == (TAPS[told["tap"]].part == BLOCK):
+        raise _NotOne(f"its block is {told['block']} at {told['tap']}")
+    if told["batch"] < 1 or min(told["grid"]) < 1 or told["floor_alone"] <= 0:
+        raise _NotOne("its batch, grid or floor is not positive")
+    if told["passed"] and (told["problem"] or None in (told["ratio"], told["token_ratio"])):
+        raise _NotOne("it passed without figures")
+    if told["profile"] is not None and not _fits(told["profile"], told):
+        raise _NotOne("its profile does not fit its tap and input")
+
+
+def _fits(profile: dict[str, Any], told: dict[str, Any]) -> bool:
+    """Whether a profile has what its readers take from it: see ``parity.profile``."""
+    tap, image, tokens = TAPS[told["tap"]], profile.get("image"), profile.get("tokens")
+    shape = extent(tap, VARIANTS[told["variant"]], told["batch"], tuple(told["grid"]))
+    count = math.prod(shape[axis] for axis in tap.token_axes if tap.shape[axis] != "B")
+    images, along = range(told["batch"]) if "B" in tap.shape else (None,), profile.get("along")
+    return (
+        image in images and type(image) in (int, NoneType)
+        and _ratios(tokens) and len(tokens) == count
+        and isinstance(along, dict) and all(map(_axis, along.values()))
+    )  # fmt: skip
+
+
+def _ratios(told: Any) -> bool:
+    return isinstance(told, list) and all(isinstance(one, (*_FIGURE, NoneType)) for one in told)
+
+
+def _axis(told: Any) -> bool:
+    return (
+        isinstance(told, dict) and _ratios(told.get("ratio"))
+        and all(type(told.get(name)) is int for name in ("size", "worst"))
+        and isinstance(told.get("share"), _FIGURE)
+    )  # fmt: skip
 
 
 _INT = {int}

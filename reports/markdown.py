@@ -10,13 +10,14 @@ from parity import picture
 from parity.divergence import strength_of
 from parity.measurements import Measurement
 from parity.variants import VARIANTS
-from reports.comparison import DEPARTS, HOLDS, WORSE, Comparison
+from reports.comparison import DEPARTS, HOLDS, WORSE, Comparison, figure
 from reports.evidence import Case
 from reports.records import Run
 from reports.verdicts import Verdict
 
 #: What a comment or a step summary takes, with room for what a workflow adds.
 LARGEST = 60_000
+_ROOM = 1_000  # for the end of what was cut
 
 _WORDS = {"holds": "✅ holds", "departs": "❌ departs", "repeats": "↪️ repeats"}
 
@@ -54,7 +55,7 @@ def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Comparison |
                 ("", "stage", "place", "ratio before", "after"),
                 (
                     (c.kind, f"{c.known.variant} {c.known.stage}", f"{c.known.place} ({c.known.mode})",
-                     _ratio(c.before), _ratio(c.after))
+                     figure(c.before), figure(c.after))
                     for c in told
                 ),
             ))  # fmt: skip
@@ -64,9 +65,10 @@ def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Comparison |
 
 def bounded(words: str) -> str:
     """Text that a CI engine takes whole; what is too long ends at a line, and says so."""
-    if len(words.encode()) <= LARGEST:
-        return words
-    cut = words.encode()[:LARGEST].decode(errors="ignore")
+    whole = words.encode(errors="replace")
+    if len(whole) <= LARGEST:
+        return whole.decode()
+    cut = whole[: LARGEST - _ROOM].decode(errors="ignore")
     cut = cut[: cut.rfind("\n") + 1]
     return f"{cut}{_open_fence(cut)}\nCut here; the report has all of it.\n"
 
@@ -130,16 +132,19 @@ def environment(header: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in told.items()) or "versions unknown"
 
 
+_SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}
+
+
 def text(words: str) -> str:
-    """Words as Markdown shows them: no markup, no table, no mention, no link of their own."""
+    """Words as Markdown shows them: no markup, no table, no mention, no link of their own.
+
+    GitHub looks for mentions, numbers of issues and addresses in what is left of the markup: there
+    a space without width stands.
+    """
     flat = " ".join(str(words).split())
     escaped = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
-    return (
-        escaped.replace("&", "&amp;")
-        .replace("<", "&lt;")
-        .replace(">", "&gt;")
-        .replace("@", "@\u200b")
-    )
+    plain = re.sub(r"[&<>$]", lambda sign: _SIGNS[sign[0]], escaped)
+    return re.sub(r"@|(?<=\\)#(?=\d)|://|\bwww\.", "\\g<0>\u200b", plain, flags=re.I)
 
 
 def _table(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -159,9 +164,7 @@ def _strength(m: Measurement) -> str:
     return f"{m.ratio:.2f} of {m.limit:g}" if m.passed else strength_of(m)
 
 
-def _ratio(m: Measurement | None) -> str:
-    if m is None:
-        return "–"
+def _ratio(m: Measurement) -> str:
     return m.problem or ("∞" if m.ratio is None else f"{m.ratio:,.3g}")
 
 

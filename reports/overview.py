@@ -151,7 +151,7 @@ def _taps(variant: Variant, found: list[Measurement]) -> list[dict[str, Any]]:
     """A row a tap: what it is called where, what sets its floor, how far its limit is away."""
     called, by_tap = taps.called(), defaultdict(list)
     for m in found:
-        if m.stage != "meta" and not m.problem:
+        if m.stage != "meta" and None not in (m.ratio, m.token_ratio):
             by_tap[m.tap].append(m)
     rows = []
     for tap in taps.TAPS.values():

@@ -123,7 +123,7 @@ class Site:
                 matrix=self.cells.runs if self.cells else [],
             )  # fmt: skip
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            (folder / name).write_text(text, encoding="utf-8", errors="replace")
         for name in {REPRODUCER, html.COMPARISON}.difference(texts):
             (folder / name).unlink(missing_ok=True)
         if self.run and self.run.header["tests"]:

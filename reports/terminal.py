@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from reports.records import joined, read
 from reports.run import MEASUREMENTS, RUN, merge, rewrite
 from reports.site import Site
 from reports.verdicts import DEPARTS, HOLDS, Edge
+
+#: What a terminal, or a CI engine that reads its lines, would take for more than text.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 #: Edges that are told one by one; the page has all of them.
 _TOLD = 3
@@ -47,7 +51,8 @@ class Finished:
                 more = f", and {len(case.suspects) - 4} more" if case.suspects[4:] else ""
                 lines.append(f"  suspects, of the mistakes that first show there: {names}{more}")
             lines.append(f"  reproduce: {case.divergence.command}")
-        return [*lines, *verdict.reasons[:3], counts(run.header, run.found)]
+        told = [*lines, *verdict.reasons[:3], counts(run.header, run.found)]
+        return [_CONTROLS.sub("�", line) for line in told]
 
     def on_github(self) -> list[str]:
         """Annotations for GitHub Actions; the step's summary is written beside."""

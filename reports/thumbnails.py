@@ -8,23 +8,32 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from parity.inputs import Input
+from parity.inputs import CONTENTS, Input
 
 #: Pixels of the longer side, at most; pictures in one page, at most.
 SIDE, MOST = 192, 24
 
+#: Patches of a whole batch that are worth building for one picture: 2048 × 2048 pixels.
+LARGEST = 128 * 128
+
 
 def thumbnails(wanted: Iterable[tuple[Input, int]]) -> dict[str, str]:
-    """Data addresses of images by ``"<input> #<number in its batch>"``, the first ``MOST`` of them."""
+    """Data addresses of images by ``"<input> #<number in its batch>"``, the first ``MOST`` of them that
+    can be drawn here: an input may have another suite's content, or too many pixels."""
     made: dict[str, str] = {}
     for drawn, number in wanted:
         name = f"{drawn} #{number}"
-        if name in made:
+        if name in made or not _drawable(drawn, number):
             continue
         if len(made) == MOST:
             break
         made[name] = _address(drawn.images()[number])
     return made
+
+
+def _drawable(drawn: Input, number: int) -> bool:
+    known = drawn.content in CONTENTS and drawn.seed >= 0 and min(drawn.grid) > 0
+    return known and 0 <= number < drawn.batch <= LARGEST // (drawn.grid[0] * drawn.grid[1])
 
 
 def _address(image: np.ndarray) -> str:

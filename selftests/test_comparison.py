@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from reports import comparison, records
-from reports.comparison import BETTER, DEPARTS, GONE, HOLDS, NEW, WORSE, compare
+from reports.comparison import BETTER, DEPARTS, GONE, HOLDS, NEW, WORSE, compare, figure
 from selftests import recorded
 from selftests.test_divergence import clean, taken
 
@@ -55,6 +57,23 @@ def test_a_runtimes_version_is_no_part_of_its_place():
     new = [replace(m, runtime="onnxruntime 1.32.0 size all") for m in clean()]
     other = [replace(m, runtime="onnxruntime 1.32.0 batch all") for m in clean()]
     assert kinds(old, new) == [] and {kind for kind, _ in kinds(old, other)} == {NEW, GONE}
+
+
+def test_of_several_comparisons_on_an_input_the_strongest_counts():
+    for twice in ([9.0, 0.9], [0.9, 9.0]):
+        found = [*(m for m in clean() if m.tap != "norm1"), *(taken("norm1", r) for r in twice)]
+        assert kinds(clean(), found) == [(DEPARTS, "norm1")]
+
+
+def test_how_many_times_stronger_is_told_by_what_is_stronger():
+    one = [replace(taken("norm1", 1.0), token_ratio=token) for token in (2.0, 5.0)]
+    (change,) = compare(one[:1], one[1:]).changes
+    assert (change.kind, change.factor) == (WORSE, pytest.approx(2.5))
+    assert [figure(m) for m in one] == ["2ᵗ", "5ᵗ"]
+    assert [figure(m) for m in (taken("norm1", 1.5), None)] == ["1.5", "–"]
+    broken = taken("norm1", float("nan"), problem="absent: not shown")
+    (change,) = compare(one[:1], [broken]).changes
+    assert (change.kind, change.factor, figure(broken)) == (DEPARTS, None, "absent: not shown")
 
 
 def test_recorded_runs_differ_where_they_were_made_to(tmp_path):

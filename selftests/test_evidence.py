@@ -1,5 +1,6 @@
 """What speaks for a divergence is read off the records, and only what can have happened is suspected."""
 
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -40,6 +41,37 @@ def test_what_it_is_computed_from_is_named_with_its_ratio():
     assert "within the limit: attn.k_proj (0.9)" in said(with_faults(**{"attn.k": 70.0}))
     assert "was not compared" in said([taken("attn.k", 70.0)])
     assert "Nothing that is compared comes before it" in said([taken("rope.sin", 70.0, None)])
+
+
+def test_a_tap_that_is_told_as_given_was_compared_and_is_within():
+    some = [taken("attn.logits", 70.0), taken("attn.q", 0.9)]
+    assert "computed from: attn.q (0.9) within the limit; attn.k not compared." in said(some)
+    behind = [*some, replace(taken("attn.k", 30.0), passed=False)]
+    found = replace(divergence.first(behind[:2]), parent="equimo")
+    told = " ".join(case(found, behind).why)
+    assert "attn.q (0.9) within the limit; attn.k over the limit, as equimo's." in told
+    assert "enters here" not in said(some) + told
+
+
+def test_taps_of_another_kind_of_ffn_are_not_asked_for():
+    found = [taken("ffn.hidden", 70.0), taken("ffn.up", 0.9)]
+    assert "What it is computed from is within the limit: ffn.up (0.9). So" in said(found)
+
+
+@pytest.mark.parametrize(
+    ("tap", "block", "given"), [("input", 2, "block 1, which is within the limit (0.8)"),
+                                ("norm", None, "block 2, which is within the limit (0.9)")]
+)  # fmt: skip
+def test_in_a_chain_a_part_is_given_what_the_block_before_it_put_out(tap, block, given):
+    chain = [taken("output", 0.7 + i / 10, i, mode=CHAINED) for i in range(3)]
+    found = [*chain, taken(tap, 70.0, block, mode=CHAINED)]
+    assert f"It is given the output of {given}." in said(found)
+
+
+def test_one_token_that_is_over_where_the_whole_is_not_is_told():
+    found = [replace(taken("norm1", 2.0), token=(0, 3), token_ratio=50.0, passed=False)]
+    told = said(found)
+    assert "2 floors, and the limit is 4; but it is 50 times the rounding floor at token 3" in told
 
 
 def test_inputs_on_which_it_holds_are_named():
@@ -86,6 +118,14 @@ def test_the_published_gate_is_quoted_when_it_passes_what_departs():
     assert argued(with_faults(norm1=70.0)).gate == ""
 
 
+def test_the_gate_does_not_pass_what_was_not_there_or_has_no_cosine():
+    ends = [taken("pooled", 1.0, None, mode=CHAINED), taken("cls", 1.0, None, mode=CHAINED)]
+    absent = taken("cls", float("nan"), None, mode=CHAINED, problem="absent: not shown")
+    for cls in (absent, replace(ends[1], cosine=None)):
+        assert "fails it on 1 of 2" in argued([*with_faults(norm1=70.0), ends[0], cls]).gate
+    assert argued([*with_faults(norm1=70.0), absent]).gate == ""
+
+
 def named(found):
     return {fault.name for fault in suspects(divergence.first(found), found)}
 
@@ -94,6 +134,10 @@ def test_suspects_first_show_at_the_tap_and_in_the_block_that_departs():
     assert named(with_faults(**{"attn.k_proj": 70.0})) == {"k bias not masked", "k and v exchanged"}
     last = [taken("norm1", 70.0 if i == 11 else 0.9, i) for i in range(12)]
     assert named(last) == {"last block duplicated"}
+    plain = [taken("ffn.hidden", 70.0)]
+    gated = [replace(m, variant="vits16plus") for m in plain]
+    assert "quick GELU" in named(plain) - named(gated)
+    assert "ReLU for SiLU" in named(gated) - named(plain)
 
 
 def test_a_mistake_that_would_show_on_an_input_that_holds_is_no_suspect():
@@ -111,6 +155,23 @@ def test_what_the_stage_calls_the_tap_and_how_to_make_the_first_suspect():
     assert (
         told.listing == 'dinov3-parity faults "k bias not masked" --variant vits16 --stage equimo'
     )
+
+
+def in_a_shell(command):
+    """The words of a command as a shell reads them."""
+    script = f'set -- {command}\nprintf "%s\\0" "$@"'
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True).stdout.split("\0")[
+        :-1
+    ]
+
+
+@pytest.mark.parametrize("stage", ['"; echo "', "$(echo ran)", "`echo ran`", "a\nb", "it's"])
+def test_a_command_to_copy_is_one_command_whatever_a_stage_is_called(stage):
+    told = argued([replace(m, stage=stage) for m in with_faults(**{"attn.k_proj": 70.0})])
+    assert in_a_shell(told.divergence.command)[:3] == [
+        "pytest", "-k", f"vits16 and {stage} and blocks",
+    ]  # fmt: skip
+    assert in_a_shell(told.listing)[-2:] == ["--stage", stage]
 
 
 def test_a_problem_and_a_ratio_beyond_numbers_are_told_in_words():

@@ -47,13 +47,16 @@ def test_a_summary_is_never_longer_than_a_comment_may_be():
         for m in with_faults(norm1=70.0)
     ]
     told = site(found).summary
-    assert len(told.encode()) < 64_000 and told.endswith("Cut here; the report has all of it.\n")
+    assert 50_000 < len(told.encode()) <= markdown.LARGEST
+    assert told.endswith("Cut here; the report has all of it.\n")
     assert len(re.findall("^```", told, flags=re.M)) % 2 == 0
 
 
 def test_a_cut_inside_a_block_of_code_ends_it():
     told = markdown.bounded("```\n" + "line\n" * 20_000 + "```\n")
-    assert told.count("```") == 2 and len(told.encode()) <= markdown.LARGEST + 100
+    assert told.count("```") == 2 and len(told.encode()) <= markdown.LARGEST
+    assert told.endswith("line\n```\n\nCut here; the report has all of it.\n")
+    assert markdown.bounded("short\n") == "short\n"
 
 
 @pytest.mark.parametrize("name", [SUMMARY, REPRODUCER])
@@ -63,6 +66,7 @@ def test_names_make_no_markup_no_row_no_mention_and_no_fence(hostile, name):
     outside = re.sub(r"^(`{3,}).*?^\1$", "", told, flags=re.M | re.S)
     assert "<script" not in outside and "<img" not in outside and "](" not in outside
     for line in outside.splitlines():
+        assert not re.search(r"@\w|://\w|\$", line)
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) in (3, 6, 7)  # the tables' own columns
 
@@ -71,6 +75,21 @@ def test_words_are_plain_in_markdown():
     assert markdown.text("a|b\n*c* @d <e> `f` [g](h) ~x~") == (
         "a\\|b \\*c\\* @\u200bd &lt;e&gt; \\`f\\` \\[g\\](h) \\~x\\~"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("see https://example.org", "see https://\u200bexample.org"),
+        ("www.example.org", "www.\u200bexample.org"),
+        ("as in #12, not # 12", "as in \\#\u200b12, not \\# 12"),
+        ("$x$", "&#36;x&#36;"),
+        ("&lt;", "&amp;lt;"),
+        ("first\r\n## second", "first \\#\\# second"),
+    ],
+)
+def test_github_finds_nothing_to_link_or_to_set(words, shown):
+    assert markdown.text(words) == shown
 
 
 def test_a_fence_is_longer_than_any_in_its_words():

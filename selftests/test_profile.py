@@ -1,13 +1,16 @@
 """Where inside a tap a comparison erred: the same as computed plainly in float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from parity.picture import parted
+from parity.picture import draw, parted
 from parity.profile import POINTS, profile
 from parity.taps import TAPS, extent
 from parity.variants import VARIANTS
 from parity.yardstick import compare, standard
+from selftests.test_divergence import taken
 
 VITS16 = VARIANTS["vits16"]
 
@@ -77,6 +80,36 @@ def test_an_exact_tap_has_no_share_and_an_overflow_no_number(rng):
     huge = np.full_like(known.meta, 3e38)
     told = profile(known, huge, (0, 0))
     assert told["along"] == {} and all(r is None or r > 1e30 for r in told["tokens"])
+
+
+def drawn(tap, tokens, grid):
+    worst = replace(taken(tap, 70.0), grid=grid, batch=2)
+    told = {
+        "image": 1,
+        "tokens": tokens,
+        "along": {"channel": {"worst": 5, "size": 384, "share": 0.93}},
+    }
+    return draw(VITS16, worst, told).splitlines()
+
+
+def test_the_picture_shows_each_token_where_it_stands():
+    tokens = [0.9, 1.0, 2.0, 3.0, 70.0, 1.0, 1.25, 5000.0, None]
+    assert drawn("norm1", tokens, (2, 2)) == [
+        "Ratio of each token, limit 6, on B2 2x2 seed=0, image 2 of 2:",
+        "  cls 0.9",
+        "  registers 1 2 3 70",
+        "  patches 2×2",
+        "      1 1.2",
+        "    5e3   ∞",
+        "  channel 5 of 384 holds 93 % of the squared error",
+    ]
+
+
+def test_the_picture_of_many_tokens_has_shades_from_half_the_limit():
+    shares = [0.4, 0.6, 1.1, 2.1, 4.1, 8.1, None, *[0.1] * 193]
+    lines = drawn("patches", [share and 6 * share for share in shares], (10, 20))
+    assert lines[1] == "  patches 10×20, from half the limit, each shade twice the one before"
+    assert lines[2] == "    | ·░▒▓██" + " " * 13 + "|" and lines[3] == "    |" + " " * 20 + "|"
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,14 @@ def test_figures_that_are_not_json_are_refused(tmp_path, token):
             "its grid, token or max_abs_index is not of whole numbers",
         ),
         (lambda m: m.update(limit=0.0), "its limit is not positive"),
+        (lambda m: m.update(block=None), "its block is None at input"),
+        (lambda m: m.update(batch=0), "its batch, grid or floor is not positive"),
+        (lambda m: m.update(ratio=10**400), "int too large to convert to float"),
+        (lambda m: m.update(token_ratio=None), "it passed without figures"),
+        (
+            lambda m: m.update(profile={"image": 0, "tokens": [1.0] * 3, "along": {}}),
+            "its profile does not fit its tap and input",
+        ),
     ],
 )
 def test_a_line_that_is_no_measurement_is_told_with_its_reason(tmp_path, change, why):

@@ -1,19 +1,28 @@
 """A report from whatever lies under the named folders, by the command as its users call it."""
 
+import base64
+import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from fixtures.command import main
 from parity.errors import ParityError
-from reports import deviations, html, site
+from reports import deviations, html, site, terminal
+from reports.header import filled
 from reports.junit import PAGE as JUNIT
+from reports.records import Run, joined
 from selftests import recorded
 from selftests.conftest import ROOT
+from selftests.test_divergence import clean, taken
+from selftests.test_report import loads_nothing, runs_what_it_names
 from selftests.test_scoreboard import HEADER, board, trial
 
 
@@ -98,6 +107,108 @@ def test_a_folder_without_records_is_told_in_a_sentence(tmp_path, make, words, c
     assert words in capsys.readouterr().err
     with pytest.raises(ParityError):
         site.gather([tmp_path / "other"])
+
+
+def test_every_page_stands_alone_and_says_what_it_says_without_its_scripts(root, tmp_path):
+    folders = [root / name for name in ("faulty", "matrix", "faults")]
+    made = site.gather(folders, [root / "clean"])
+    made.write(tmp_path)
+    for name in made.pages:
+        page = (tmp_path / name).read_text()
+        assert loads_nothing(page) and runs_what_it_names(page)
+        text = plain(page)
+        for other in made.pages:
+            assert f'href="{other}"' in page
+        if name == html.OVERVIEW:
+            assert text.startswith("departs vits16: equimo departs from meta at block 0")
+            assert "equimo holds" not in text and "mapped repeats equimo's departure" in text
+        assert "<table" in page
+
+
+def plain(page):
+    """The text of a page's content as a reader without JavaScript has it."""
+    main = page[page.index("<main") : page.index("</main>")]
+    return " ".join(unescape(re.sub("<[^>]+>", " ", main)).split())
+
+
+def test_the_terminal_says_in_ten_lines_what_the_page_says(root, tmp_path):
+    made = site.gather([root / "faulty"])
+    lines = terminal.Finished(tmp_path, made, made.write(tmp_path)).told()
+    page = plain((tmp_path / html.OVERVIEW).read_text())
+    assert len(lines) <= 10
+    for line in lines[:3]:
+        assert line.removeprefix("vits16: ") in page
+    (case,) = made.cases
+    labels = "why", "suspects, of the mistakes that first show there", "reproduce"
+    told = dict(line.strip().split(": ", 1) for line in lines[3:6])
+    assert tuple(told) == labels and told["reproduce"] in page
+    assert told["why"] == " ".join((*case.why[:2], case.gate))
+    for words in (*case.why, case.gate, *told[labels[1]].split(", ")):
+        assert words in page
+    assert lines[-1].startswith(
+        "compared 6,844 of 6,844 declared taps on 7 inputs, quick (seed 147)"
+    )
+
+
+def test_the_pages_digest_is_the_records(root, tmp_path):
+    made = site.gather([root / "faulty"])
+    page = made.write(tmp_path).read_text()
+    packed = re.search(r'id="digest">"([^"]+)"', page)[1]
+    told = json.loads(gzip.decompress(base64.b64decode(packed)))
+    names = ("variant", "stage", "layer", "runtime", "mode", "block", "tap")
+    places = {}
+    for m in made.run.found:
+        places.setdefault(tuple(getattr(m, name) for name in names), []).append(m)
+    assert len(told["rows"]) == len(places)
+    for row in told["rows"]:
+        found = places[tuple(row[name] for name in names)]
+        assert [told["inputs"][i]["name"] for i in row["input"]] == [str(m.input) for m in found]
+        for name in ("ratio", "token_ratio", "max_abs", "floor"):
+            assert row[name] == [float(f"{getattr(m, name):.3g}") for m in found]
+        assert row["failed"] == sum(not m.passed for m in found)
+        worst, strongest = found[row["worst"]["at"]], max(found, key=lambda m: m.strength)
+        assert row["strength"] == worst.strength == strongest.strength
+        for name in ("cosine", "floor_setter", "problem", "profile"):
+            assert row["worst"][name] == getattr(worst, name)
+
+
+@pytest.mark.parametrize("name", [html.OVERVIEW, html.ENVIRONMENT, html.DEVIATIONS])
+def test_names_with_markup_are_text_on_every_page(tmp_path, name):
+    made = site.gather([recorded.hostile(tmp_path / "run")])
+    made.write(tmp_path)
+    page = (tmp_path / name).read_text()
+    assert runs_what_it_names(page) and loads_nothing(page)
+    content = page[page.index("<main") : page.index("</main>")]
+    assert not any(markup in content for markup in ("<img src=x", "<b>bold", "<script"))
+    if name != html.DEVIATIONS:
+        for words in recorded.HOSTILE.values():
+            assert " ".join(words.split()) in plain(page)
+
+
+def one(**fields):
+    """A report of one failed comparison."""
+    failed = replace(taken("norm1", 70.0), **fields)
+    return site.Site(joined([Run(Path("run"), filled({})[0], [*clean()[:1], failed], [])]))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"stage": "x\ud800y\n::error::z\x1b[31m", "runtime": "\udce4\x00"},
+        {"ratio": None, "token_ratio": None, "max_abs": None, "cosine": None, "rel_max": None},
+        {"token_ratio": None},
+        {"content": "newer", "profile": {"image": 0, "tokens": [1.0] * 9, "along": {}}},
+        {"grid": (10**6, 10**6)},
+        {"batch": 1, "profile": {"image": 4, "tokens": [1.0] * 9, "along": {}}},
+    ],
+    ids=["no-unicode", "infinite", "token-infinite", "unknown", "large", "no-such-image"],
+)
+def test_a_report_is_made_of_figures_and_names_out_of_range(tmp_path, fields):
+    made = one(**fields)
+    page = made.write(tmp_path).read_text()
+    assert "Where it first breaks" in page and (tmp_path / site.REPRODUCER).is_file()
+    lines = terminal.Finished(tmp_path, made, tmp_path).told()
+    assert not re.search("[\x00-\x1f\ud800-\udfff]", "".join(lines))
 
 
 def test_a_report_is_made_without_a_framework(root, tmp_path):

@@ -66,6 +66,23 @@ def test_a_fault_behind_the_parents_is_a_stages_own():
     assert found["mapped"].divergence.worst.tap == "norm2"
 
 
+@pytest.mark.parametrize(
+    ("parents", "own", "expected"),
+    [
+        (9.0, 12.9, REPEATS), (9.0, 13.1, DEPARTS), (700.0, 706.9, REPEATS),
+        (700.0, 707.1, DEPARTS), (3.9, 5.0, DEPARTS),
+    ],
+)  # fmt: skip
+def test_a_repeated_ratio_may_differ_by_a_limit_or_by_a_hundredth(parents, own, expected):
+    found = by_stage([*block("equimo", norm1=parents), *block("mapped", norm1=own)])
+    assert found["mapped"].verdict == expected
+
+
+def test_what_is_not_the_parents_at_one_token_is_a_stages_own():
+    mapped = [replace(m, token_ratio=900.0) if m.tap == "attn.k" else m for m in wrong("mapped")]
+    assert by_stage([*wrong("equimo"), *mapped])["mapped"].verdict == DEPARTS
+
+
 def test_a_fault_far_larger_than_the_parents_at_its_place_is_a_stages_own():
     found = by_stage([*wrong("equimo"), *wrong("mapped", 3.0)])
     assert found["mapped"].verdict == DEPARTS
@@ -85,6 +102,12 @@ def test_where_the_parent_was_never_measured_its_fault_explains_what_comes_of_it
     chained = [replace(taken("cls", 50.0, None, "onnx", CHAINED), layer="runtime")]
     found = by_stage([*wrong("mapped"), *wrong("onnx"), *chained])
     assert found["onnx"].verdict == REPEATS
+
+
+def test_a_fault_only_where_the_parent_was_never_measured_is_a_stages_own():
+    chained = taken("cls", 50.0, None, "onnx", CHAINED)
+    found = by_stage([*wrong("equimo"), *block("mapped"), *block("onnx"), chained])
+    assert (found["mapped"].verdict, found["onnx"].verdict) == (HOLDS, DEPARTS)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +137,8 @@ def test_the_headline_names_the_first_departure_and_counts_the_others():
     told = run([*wrong("equimo"), *wrong("mapped", norm2=90.0)])
     assert told.word == DEPARTS
     assert told.headline == "vits16: equimo departs from meta at block 0, attn.k, and 1 more"
+    told = run([*wrong("equimo"), *wrong("mapped")])
+    assert told.headline == "vits16: equimo departs from meta at block 0, attn.k"
 
 
 def test_what_repeats_an_own_options_are_repeated_with_it():
@@ -147,6 +172,17 @@ def test_a_failed_comparison_is_told_by_its_edge_and_not_again():
         wrong("equimo"), tests=[failed("E  departs", variant="vits16", stage="equimo", ratio=7.0)]
     )
     assert told.broken == []
+
+
+def test_a_test_that_failed_on_something_else_is_told_beside_an_edge():
+    about = {"variant": "vits16", "stage": "equimo", "ratio": 0.9, "limit": 4.0}
+    told = run(wrong("equimo"), tests=[failed("E  RuntimeError: out of memory", **about)])
+    assert told.broken == ["test_conversion.py::bits[x]: RuntimeError: out of memory"]
+
+
+@pytest.mark.parametrize("exit", ["ok", "tests failed", ""])
+def test_how_a_run_ends_when_all_of_it_ran_is_no_gap(exit):
+    assert run(block("equimo"), exit=exit).word == HOLDS
 
 
 @pytest.mark.parametrize(
