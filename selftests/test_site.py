@@ -185,6 +185,14 @@ def test_names_with_markup_are_text_on_every_page(tmp_path, name):
             assert " ".join(words.split()) in plain(page)
 
 
+def test_a_variants_case_is_the_first_that_departs_in_its_pipeline():
+    found = [replace(m, stage=stage) for stage in ("onnx", "mapped") for m in one().run.found]
+    found += [replace(m, variant="vitb16") for m in found]
+    made = site.Site(joined([Run(Path("run"), filled({})[0], found, [])]))
+    told = [(case.divergence.variant, case.divergence.stage) for case in made.cases]
+    assert told == [("vits16", "mapped"), ("vitb16", "mapped")]
+
+
 def one(**fields):
     """A report of one failed comparison."""
     failed = replace(taken("norm1", 70.0), **fields)
