@@ -1,0 +1,70 @@
+"""The doctor says what can run here and why something cannot, and imports none of it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fixtures.command import main
+from fixtures.commands import doctor
+from selftests.conftest import ROOT
+
+
+def asked(tmp_path, capsys):
+    code = main(["doctor", "--json", "--store", str(tmp_path / "store")])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_where_the_suite_runs_everything_can_run(tmp_path, capsys):
+    code, told = asked(tmp_path, capsys)
+    assert (code, told["exit"]) == (0, 0) and not any(told["steps"].values())
+    assert (
+        told["packages"]["torch"]["found"] and told["packages"]["equimo"]["bounds"] == "<1.2,>=1.1"
+    )
+    assert told["store"]["writable"] and not (tmp_path / "store").exists()  # it only looks
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "blocked"),
+    [
+        ("equimo", "2.0", {"equimo", "mapped"}),
+        ("onnxruntime", "", {"onnx"}),
+        ("torch", "", {"meta", "equimo"}),
+    ],
+)
+def test_what_is_missing_or_out_of_bounds_stands_in_the_way_of_what_needs_it(
+    tmp_path, capsys, monkeypatch, name, found, blocked
+):
+    known = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda one: found if one == name else known(one))
+    code, told = asked(tmp_path, capsys)
+    assert code == 2
+    assert {step for step, why in told["steps"].items() if why} == blocked
+    (why,) = told["steps"][min(blocked)]
+    assert name in why and ("missing" in why if not found else "2.0 is not" in why)
+
+
+def test_a_store_that_cannot_be_written_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    code, told = asked(tmp_path, capsys)
+    assert code == 2 and not told["store"]["writable"]
+    main(["doctor", "--store", str(tmp_path / "store")])
+    assert "IT CANNOT BE WRITTEN" in capsys.readouterr().out
+
+
+def test_every_package_that_a_step_needs_is_one_that_is_asked_for():
+    wanted = doctor.packages()
+    needed = {name for names in doctor.STEPS.values() for name in names} | set(doctor._STORE)
+    assert needed <= wanted.keys()
+
+
+def test_no_framework_is_imported():
+    code = "import sys; from fixtures.command import main; main(['doctor']); print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.splitlines()[-1]
+    assert not any(
+        f"'{name}'" in loaded for name in ("torch", "jax", "onnx", "onnxruntime", "equimo")
+    )
