@@ -143,6 +143,12 @@ def _clean_before(root: str, at: list[Measurement]) -> tuple[Measurement, ...]:
     return tuple(max(group, key=_by_strength) for group in near if group)
 
 
+def at_place(one: Measurement, found: Iterable[Measurement]) -> list[Measurement]:
+    """The comparisons of a stage at a measurement's place, on every input."""
+    place = (one.mode, one.block, one.tap)
+    return [m for m in found if (m.mode, m.block, m.tap) == place]
+
+
 def _by_strength(measurement: Measurement) -> float:
     return measurement.strength
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from parity import taps
 from parity.contract import PUBLISHED
-from parity.divergence import Divergence, quoted, strength_of
+from parity.divergence import Divergence, at_place, quoted, strength_of
 from parity.faults import Fault, catalogue
 from parity.gauge import GATE_COSINE, GATE_MAX_ABS
 from parity.measurements import CHAINED, Measurement
@@ -128,7 +128,7 @@ def _handed_on(worst: Measurement, own: Sequence[Measurement]) -> str:
 
 
 def _inputs(found: Divergence, own: Sequence[Measurement]) -> str:
-    there = _there(found.worst, own)
+    there = at_place(found.worst, own)
     passing = [str(m.input) for m in there if m.passed]
     if not passing:
         words = "every input" if len(there) > 1 else "the one input"
@@ -201,7 +201,7 @@ def suspects(found: Divergence, own: Sequence[Measurement]) -> list[Fault]:
     variant = VARIANTS.get(worst.variant)
     if variant is None:
         return []
-    passing = [m.input for m in _there(worst, own) if m.passed]
+    passing = [m.input for m in at_place(worst, own) if m.passed]
     at = {worst.tap, *found.parallel}
     return [
         fault
@@ -211,8 +211,3 @@ def suspects(found: Divergence, own: Sequence[Measurement]) -> list[Fault]:
         and fault.first_block(variant) == worst.block
         and all(fault.hides_on(one) for one in passing)
     ]
-
-
-def _there(worst: Measurement, own: Sequence[Measurement]) -> list[Measurement]:
-    place = (worst.mode, worst.block, worst.tap)
-    return [m for m in own if (m.mode, m.block, m.tap) == place]

@@ -15,6 +15,8 @@ from reports.evidence import Case
 from reports.records import Run
 from reports.verdicts import Verdict
 
+SUMMARY, REPRODUCER = "summary.md", "reproducer.md"
+
 #: What a comment or a step summary takes, with room for what a workflow adds.
 LARGEST = 60_000
 _ROOM = 1_000  # for the end of what was cut

@@ -240,7 +240,6 @@ def low(found: Merged) -> list[Record]:
 
 def write(folder: Path, found: Merged) -> None:
     """Write the merged records."""
-    folder.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(one.line(), allow_nan=False) + "\n" for one in found.records)
     (folder / RECORDS).write_text("".join(lines))
 

@@ -11,6 +11,7 @@ from parity.variants import VARIANTS, Variant
 from reports import address, costs, dataflow, heatmap, html, thumbnails
 from reports.digest import digest, packed
 from reports.evidence import Case
+from reports.markdown import REPRODUCER
 from reports.records import Run
 from reports.verdicts import DEPARTS, HOLDS, REPEATS, Edge, Verdict
 
@@ -42,7 +43,7 @@ def render(
         stages=list(dict.fromkeys(m.stage for m in run.found)),
         strongest=_strongest(run.found),
         colours=heatmap.key(), versions=_versions(run.header), files=files,
-        link=address.link, reproducer="reproducer.md", digest=packed(data),
+        link=address.link, reproducer=REPRODUCER, digest=packed(data),
     )  # fmt: skip
 
 

@@ -24,11 +24,10 @@ from reports import (
 )
 from reports.comparison import Comparison
 from reports.evidence import Case
+from reports.markdown import REPRODUCER, SUMMARY
 from reports.records import Run, joined, read
 from reports.run import FRAGMENTS, MEASUREMENTS, RUN
 from reports.verdicts import DEPARTS, Verdict, verdict
-
-SUMMARY, REPRODUCER = "summary.md", "reproducer.md"
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,8 @@ class Site:
     def write(self, folder: Path) -> Path:
         """Write every page and file of the report; the path of the page to open first.
 
-        What an earlier report in the folder said of a departure or a comparison does not outlive it.
+            The cells of a matrix are written, too, merged. What an earlier report in the folder said of a
+        departure or a comparison does not outlive it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         pages = self.pages
@@ -114,6 +114,7 @@ class Site:
             texts[html.COMPARISON] = comparison.render(self.before, self.run, self.changes, pages)
         if self.cells:
             texts[html.MATRIX] = matrix.render(self.cells, pages, files)
+            matrix.write(folder, self.cells)
         if self.board:
             texts[html.FAULTS] = faults.render(self.board, pages)
         texts[html.DEVIATIONS] = deviations.render(pages, self.cells.records if self.cells else [])

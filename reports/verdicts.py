@@ -127,10 +127,7 @@ def _repeats(m: Measurement, given: Measurement) -> bool:
 
 def _counted(departed: Divergence, own: list[Measurement]) -> Divergence:
     """A divergence whose counts are of every measurement there, repeated ones among them."""
-    worst = departed.worst
-    there = [
-        m for m in own if (m.mode, m.block, m.tap) == (worst.mode, worst.block, worst.tap)
-    ]  # fmt: skip
+    there = divergence.at_place(departed.worst, own)
     return replace(departed, inputs=len(there), failing=sum(not m.passed for m in there))
 
 

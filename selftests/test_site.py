@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.command import main
 from parity.errors import ParityError
-from reports import deviations, html, site, terminal
+from reports import deviations, html, matrix, site, terminal
 from reports.header import filled
 from reports.junit import PAGE as JUNIT
 from reports.records import Run, joined
@@ -75,6 +75,13 @@ def test_everything_under_the_folders_is_one_report(root, tmp_path, capsys):
     page = (tmp_path / "site" / html.OVERVIEW).read_text()
     links = [f'href="{name}"' for name in (html.COMPARISON, html.MATRIX, html.FAULTS)]
     assert all(link in page for link in links) and "measurements.jsonl" in page
+
+
+def test_the_merged_cells_of_a_matrix_lie_beside_its_page(root, tmp_path):
+    found = site.gather([root / "matrix"])
+    found.write(tmp_path)
+    lines = (tmp_path / matrix.RECORDS).read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [one.line() for one in found.cells.records]
 
 
 def test_environments_of_the_matrix_are_no_runs_of_the_suite(root):
