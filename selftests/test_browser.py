@@ -322,8 +322,12 @@ def test_dark_colours_are_kept_for_the_next_page(overview):
     before = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     page.locator("#theme").click()
     assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") != before
-    page.reload()
-    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    for _ in range(40):  # what is stored goes from one of the browser's processes to the next
+        page.reload()
+        if (theme := page.evaluate("() => document.documentElement.dataset.theme")) == "dark":
+            break
+        page.wait_for_timeout(250)
+    assert theme == "dark"
 
 
 def test_on_paper_there_are_no_controls(overview):
