@@ -1,8 +1,12 @@
 """Artifacts are made once, found again, noticed when damaged, and never left half made."""
 
+import json
 import os
+import random
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +160,79 @@ def test_a_full_disk_behind_a_librarys_own_error_is_told_the_same(fresh, told):
 
     with pytest.raises(ParityError if told else TheirError):
         fresh.fetch("thing", "vits16", INGREDIENTS, make)
+
+
+def test_an_error_of_equinox_names_its_cause(fresh):
+    """It tells the leaf's path, and the system's refusal is what it was raised from."""
+
+    def make(folder):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("Error at leaf with path .norm") from error
+
+    with pytest.raises(ParityError, match="No space left on device"):
+        fresh.fetch("thing", "vits16", INGREDIENTS, make)
+
+
+def test_what_a_maker_may_not_read_is_not_told_as_a_full_store(fresh, tmp_path):
+    def make(folder):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "weights.pth"))
+
+    with pytest.raises(PermissionError, match=r"weights\.pth"):
+        fresh.fetch("thing", "vits16", INGREDIENTS, make)
+
+
+def test_temporary_files_of_libraries_lie_in_the_store_and_go(fresh):
+    before, seen = tempfile.gettempdir(), []
+
+    def make(folder):
+        seen.append(Path(tempfile.mkdtemp()))
+        (seen[0] / "large.bin").write_text("")
+        maker()(folder)
+
+    artifact = fresh.fetch("thing", "vits16", INGREDIENTS, make)
+    assert seen[0].is_relative_to(fresh.root) and not seen[0].exists()
+    assert tempfile.gettempdir() == before
+    assert sorted(p.name for p in artifact.path.iterdir()) == ["file.txt", MANIFEST]
+
+
+def test_no_bit_of_a_manifest_can_bring_a_traceback_or_another_artifact(fresh):
+    """A hundred flipped bits: what is used is what was made, whether found or made again."""
+    path = fresh.fetch("thing", "vits16", INGREDIENTS, maker()).path / MANIFEST
+    whole, draw = path.read_bytes(), random.Random(0)
+    for _ in range(100):
+        damaged, place = bytearray(whole), draw.randrange(8 * len(whole))
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        found = fresh.fetch("thing", "vits16", INGREDIENTS, maker())
+        assert (found.path / "file.txt").read_text() == "content"
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [[], {}, {"files": []}, {"files": {}}, {"files": {"file.txt": 1}, "at": 1, "in": 1}, None, 7],
+    ids=json.dumps,
+)
+def test_a_manifest_of_another_form_is_none(fresh, manifest):
+    path = fresh.fetch("thing", "vits16", INGREDIENTS, maker()).path / MANIFEST
+    path.write_text(json.dumps(manifest))
+    assert not fresh.fetch("thing", "vits16", INGREDIENTS, maker()).reused
+
+
+def test_a_manifest_of_a_million_brackets_is_none(fresh):
+    path = fresh.fetch("thing", "vits16", INGREDIENTS, maker()).path / MANIFEST
+    path.write_text("[" * 1_000_000)
+    assert not fresh.fetch("thing", "vits16", INGREDIENTS, maker()).reused
+
+
+def test_what_could_not_be_removed_was_not_freed(fresh, monkeypatch):
+    fresh.fetch("thing", "vits16", INGREDIENTS, maker())
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("fixtures.store._remove", refuse)
+    assert fresh.clear() == 0
+    monkeypatch.undo()
+    assert fresh.clear() == len("content")
