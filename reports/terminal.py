@@ -91,8 +91,9 @@ def verdicts(edges: list[Edge]) -> list[str]:
             continue
         worst = max((e.strongest for e in own), key=lambda m: m.strength)
         stages = ", ".join(e.stage for e in own)
+        hold = "hold" if own[1:] else "holds"
         lines.append(
-            f"{variant}: {stages} hold; largest noise ratio {worst.ratio:.2f} of limit "
+            f"{variant}: {stages} {hold}; largest noise ratio {worst.ratio:.2f} of limit "
             f"{worst.limit:g}, of one token {worst.token_ratio:.2f} of {worst.token_limit:g} "
             f"({worst.stage}, {worst.place}, {worst.input})"
         )

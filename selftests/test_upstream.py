@@ -1,0 +1,61 @@
+"""The figures of docs/upstream.md, measured again: each a bound that its finding stands or falls with."""
+
+import numpy as np
+import pytest
+
+from parity.inputs import Input
+from parity.limits import limits
+from parity.measurements import CHAINED
+from parity.taps import HEAD
+from parity.yardstick import compare
+from reports import deviations
+
+SQUARE, WIDE = Input(1, (8, 8), 1), Input(1, (4, 16), 1)
+
+
+@pytest.fixture(scope="module")
+def example(vits16):
+    """jax2onnx's example, built for 64 patches, with the mapped numbers."""
+    import equinox
+    import jax
+
+    from fixtures import example, pytrees
+
+    build = lambda key: example.build(vits16.variant, 128, key)
+    like = equinox.filter_eval_shape(build, jax.random.PRNGKey(0))
+    return pytrees.fill(like, vits16.stage("mapped").parameters())
+
+
+def ratio_of_cls(pipe, model, drawn):
+    reference = pipe.recording(drawn, isolated=False)
+    shown = np.asarray(model(reference.images))[:, 0]
+    return compare(reference.part(HEAD, CHAINED)["cls"], shown).ratio
+
+
+def test_the_example_takes_another_grid_of_as_many_patches_for_a_square(vits16, example):
+    assert ratio_of_cls(vits16, example, SQUARE) < limits("cls").whole
+    assert ratio_of_cls(vits16, example, WIDE) > 1e5
+
+
+@pytest.mark.parametrize("tap", ["norm1", "norm2"])
+def test_layer_norms_taken_apart_are_as_good_as_metas(vits16, tap):
+    drawn = Input(1, (14, 14), 2)
+    reference, stage = vits16.recording(drawn), vits16.stage("onnx", form="size")
+    ratios = [
+        compare(reference.part(i)[tap], stage.block(i, reference.block_input(i), drawn.grid)[tap]).ratio
+        for i in range(vits16.variant.depth)
+    ]  # fmt: skip
+    assert 0.5 < np.median(ratios) < 1.2 and max(ratios) < 1.3
+
+
+def test_equimos_own_periods_are_those_of_the_releases(vits16):
+    stage = vits16.stage("equimo")
+    drawn = Input(1, (5, 3), 4)
+    standard = vits16.recording(drawn).part("embed")
+    shown = stage.embed(drawn.images())
+    assert all(compare(standard[tap], shown[tap]).ratio < 2 for tap in ("rope.sin", "rope.cos"))
+
+
+def test_every_finding_says_what_it_does_to_a_ratio():
+    for one in deviations.findings():
+        assert one.effect and one.see and any(c.isdigit() for c in one.package + one.effect), one
