@@ -19,12 +19,27 @@ def test_every_command_has_a_help_of_its_own(name, capsys):
     assert left.value.code == 0 and len(" ".join(said.split())) > 150
 
 
-@pytest.mark.parametrize("name", ["convert", "map", "export", "compare", "run", "doctor"])
-def test_the_steps_say_what_they_read_write_and_return(name, capsys):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_returns_and_gives_an_example(name, capsys):
     with pytest.raises(SystemExit):
         main([name, "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "Exit code 0" in said and f"Example: dinov3-parity {name}" in said and "--json" in said
+    assert "Exit code 0" in said and f"Example: dinov3-parity {name}" in said
+    asked = ("fetch", "convert", "map", "export", "compare", "run", "store", "doctor")
+    assert ("--json" in said) == (name in asked)
+
+
+def test_machines_are_told_what_the_store_holds(tmp_path, capsys):
+    from fixtures.store import Store
+
+    store = Store(tmp_path / "store")
+    store.fetch("thing", "vits16", {"code": "1"}, lambda folder: (folder / "x").write_text("abc"))
+    assert main(["store", "--store", str(store.root), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["kind"] for one in told["artifacts"]] == ["thing"] and told["bytes"] == 3
+    assert main(["store", "--store", str(store.root), "--clear", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["freed"] == told["bytes"]
+    assert list(store.artifacts()) == []
 
 
 def test_a_command_line_that_is_none_ends_in_2():

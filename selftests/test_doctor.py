@@ -26,23 +26,25 @@ def test_where_the_suite_runs_everything_can_run(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "found", "blocked"),
+    ("name", "found", "stages", "steps"),
     [
-        ("equimo", "2.0", {"equimo", "mapped"}),
-        ("onnxruntime", "", {"onnx"}),
-        ("torch", "", {"meta", "equimo"}),
+        ("equimo", "2.0", "equimo mapped", "convert map export compare run bundle"),
+        ("onnxruntime", "", "onnx", "export compare run bundle"),
+        ("torch", "", "meta equimo", "convert compare run bundle"),
+        ("hypothesis", "1.0", "", "pytest"),
     ],
 )
 def test_what_is_missing_or_out_of_bounds_stands_in_the_way_of_what_needs_it(
-    tmp_path, capsys, monkeypatch, name, found, blocked
+    tmp_path, capsys, monkeypatch, name, found, stages, steps
 ):
     known = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda one: found if one == name else known(one))
     code, told = asked(tmp_path, capsys)
     assert code == 2
-    assert {step for step, why in told["steps"].items() if why} == blocked
-    (why,) = told["steps"][min(blocked)]
-    assert name in why and ("missing" in why if not found else "2.0 is not" in why)
+    for kind, blocked in (("stages", stages), ("steps", steps)):
+        assert {one for one, why in told[kind].items() if why} == set(blocked.split())
+    (why,) = told["steps"][steps.split()[0]]
+    assert name in why and ("missing" in why if not found else f"{found} is not" in why)
 
 
 def test_a_store_that_cannot_be_written_is_told(tmp_path, capsys, monkeypatch):
@@ -53,9 +55,19 @@ def test_a_store_that_cannot_be_written_is_told(tmp_path, capsys, monkeypatch):
     assert "IT CANNOT BE WRITTEN" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["~no-such-user/store", "circle"])
+def test_a_store_that_is_no_path_is_told(tmp_path, capsys, monkeypatch, name):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--store", name]) == 2
+    shown = capsys.readouterr()
+    assert "cannot be used: " in shown.err or "IT CANNOT BE WRITTEN" in shown.out
+
+
 def test_every_package_that_a_step_needs_is_one_that_is_asked_for():
     wanted = doctor.packages()
-    needed = {name for names in doctor.STEPS.values() for name in names} | set(doctor._STORE)
+    needed = {name for names in doctor.STEPS.values() for name in names}
+    needed |= {name for names in doctor.STAGES.values() for name in names} | set(doctor._STORE)
     assert needed <= wanted.keys()
 
 

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+import json
 import logging
 import os
 import random
@@ -927,6 +928,15 @@ def test_the_command_reads_the_link_from_standard_input(server, cache, monkeypat
     shown = capfd.readouterr()
     assert f"{cache / NAME}: {len(BODY):,} bytes, sha256" in shown.out
     assert (cache / NAME).read_bytes() == BODY
+    assert not secrets_in(shown.out, shown.err)
+
+
+def test_machines_get_one_object_without_the_secret(server, cache, monkeypatch, capfd):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{server.link}\n"))
+    assert main(["fetch", "-", "--cache", str(cache), "--json"]) == 0
+    shown = capfd.readouterr()
+    told = json.loads(shown.out)
+    assert (told["path"], told["bytes"]) == (str(cache / NAME), len(BODY))
     assert not secrets_in(shown.out, shown.err)
 
 

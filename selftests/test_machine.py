@@ -29,7 +29,7 @@ import pytest
 from fixtures import locks
 from fixtures.store import MANIFEST, Store
 from parity.errors import ParityError
-from selftests.machine import THING, write_thing
+from selftests.machine import SMALL, THING, write_thing
 
 ROOT = Path(__file__).parent.parent
 
@@ -548,6 +548,18 @@ def test_a_store_that_is_removed_during_a_making_is_told(tmp_path):
         store.fetch(*THING, make)
     assert "\n" not in str(caught.value)
     assert not store.fetch(*THING, write_thing).reused
+
+
+def test_a_store_that_is_removed_before_a_stage_is_opened_is_told(tmp_path):
+    from fixtures.pipeline import Pipeline
+    from fixtures.synthetic import Synthetic
+
+    pipe = Pipeline(SMALL, Synthetic(SMALL), Store(tmp_path / "store"))
+    pipe.artifact("equimo")
+    shutil.rmtree(pipe.store.root)
+    with pytest.raises(ParityError, match=r"was removed.*Run again") as caught:
+        pipe.stage("equimo")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_took_the_stores_place_is_told(tmp_path):

@@ -3,17 +3,19 @@
 import gc
 import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fixtures.bookmark import Bookmark
+from fixtures.bookmark import Bookmark, Mark
 from fixtures.convoy import Member, carry
 from fixtures.excerpt import Excerpt
 from fixtures.pipeline import Pipeline
 from fixtures.synthetic import Synthetic
 from fixtures.whole_file import DATA
 from parity import contract
+from parity.errors import ParityError
 from parity.gauge import Departure, Gauge
 from parity.inputs import Input
 from parity.layout import layout
@@ -195,6 +197,34 @@ def test_a_mark_of_other_tests_or_a_damaged_one_is_not_taken_up(four_blocks, tmp
     assert {m.block for m in taken} == {None, 0, 1, 2, 3}
     bookmark.path.write_bytes(b"half a file")
     assert bookmark.found() is None
+
+
+def a_mark(done):
+    return Mark(done, {"meta": np.zeros((2, 3), np.float32)}, {}, {})
+
+
+def test_what_a_killed_process_left_of_a_mark_is_written_over(tmp_path):
+    bookmark = Bookmark(tmp_path / "mark.safetensors")
+    bookmark.path.with_suffix(".new").write_bytes(b"half a mark")
+    bookmark.put(a_mark(1))
+    assert bookmark.found().done == 1 and not bookmark.path.with_suffix(".new").exists()
+
+
+def test_a_mark_that_finds_no_room_is_told_and_the_one_before_stays(tmp_path, monkeypatch):
+    import safetensors.numpy
+
+    bookmark = Bookmark(tmp_path / "mark.safetensors")
+    bookmark.put(a_mark(1))
+
+    def full(tensors, path, metadata):
+        Path(path).write_bytes(b"half")
+        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors.numpy, "save_file", full)
+    with pytest.raises(ParityError, match=r"No space left on device.*--store DIR") as caught:
+        bookmark.put(a_mark(2))
+    assert "\n" not in str(caught.value) and bookmark.found().done == 1
+    assert not bookmark.path.with_suffix(".new").exists()
 
 
 def test_what_one_run_hands_on_does_not_pile_up_with_depth(four_blocks):
