@@ -436,3 +436,64 @@ def test_a_mistake_of_the_suites_own_does_not_say_that_something_departs(
     monkeypatch.setattr(comparison, "find", broken)
     code, told = answered(capsys, ["compare", "--weights", str(pth), "--eqx", str(eqx_file)])
     assert (code, told["exit"]) == (2, 2) and "IndexError" in told["error"]
+
+
+@pytest.mark.parametrize("step", ["convert", "map", "export", "compare", "run"])
+def test_a_model_that_memory_cannot_hold_is_refused_before_any_work(
+    step, pth, archive, eqx_file, onnx_file, tmp_path, capsys, monkeypatch
+):
+    """A tenth of what vit7b16 takes is free, whatever the machine has."""
+    import psutil
+
+    from fixtures.workflow import room
+
+    variant = VARIANTS["vit7b16"]
+    free = type("Memory", (), {"available": room.needed(step, variant) / 10})
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    words = {
+        "convert": ["--weights", pth], "map": ["--weights", archive], "export": ["--eqx", eqx_file],
+        "compare": ["--weights", pth, "--onnx", onnx_file], "run": ["--weights", pth],
+    }[step]  # fmt: skip
+    if step in ("convert", "map", "export"):
+        words += ["--output", tmp_path / "made"]
+    assert main([step, "--variant", "vit7b16", *map(str, words)]) == 2
+    said = capsys.readouterr().err
+    assert "GiB of memory are free" in said and "pytest -k vit7b16" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_functions_that_would_expand_to_too_much_are_inlined(
+    pth, eqx_file, tmp_path, capsys, monkeypatch
+):
+    """As of vitl16, whose file onnxruntime would refuse; its blocks cannot be looked at any more."""
+    import onnx
+
+    from fixtures.workflow import exporting
+
+    monkeypatch.setattr(exporting, "EXPANDED", 1)
+    path = tmp_path / "inlined.onnx"
+    words = ["export", "--eqx", str(eqx_file), "--output", str(path), "--img-size", "64"]
+    assert main(words) == 0
+    assert not onnx.load(path).functions and path.stat().st_size > 8e7
+    words = ["compare", "--weights", str(pth), "--onnx", str(path), "--block-debug"]
+    code, told = answered(capsys, words)
+    assert code == 0 and "its functions were inlined" in told["files"][0]["untapped"]
+
+
+def test_a_variant_with_swiglu_goes_all_the_way(tmp_path, capsys):
+    """The example class of jax2onnx has no SwiGLU: the modules are the suite's own."""
+    variant = VARIANTS["vits16plus"]
+    release.write(Synthetic(variant), tmp_path / "meta.pth")
+    made = {step: str(tmp_path / name) for step, name in (
+        ("convert", "a.tar.lz4"), ("map", "a.eqx"), ("export", "a.onnx"),
+    )}  # fmt: skip
+    given = {"convert": "--weights", "map": "--weights", "export": "--eqx"}
+    source = str(tmp_path / "meta.pth")
+    for step, path in made.items():
+        words = [step, "--variant", "vits16plus", given[step], source, "--output", path]
+        assert main([*words, *(["--dynamic-size"] if step == "export" else [])]) == 0
+        source = path
+    words = ["compare", "--variant", "vits16plus", "--weights", str(tmp_path / "meta.pth")]
+    words += ["--onnx", made["export"], "--eqx", made["map"], "--equimo", made["convert"]]
+    code, told = answered(capsys, [*words, "--block-debug", "--img-size", "32x48"])
+    assert code == 0 and all(one["compared"] > 12 * 18 for one in told["files"])
