@@ -65,3 +65,19 @@ def test_the_guides_names_are_the_defaults():
     assert paths.onnx(vits16, "static").name == "eqx_dinov3_vit_S16.onnx"
     made = [path for v in VARIANTS.values() for path in (paths.eqx(v), paths.onnx(v, "size"))]
     assert len(set(made)) == 2 * len(VARIANTS), "two variants never share a file"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["convert", "--weights", "~nobody-of-that-name/x.pth"],
+     ["map", "--weights", "~nobody-of-that-name/x.tar.lz4"],
+     ["fetch", "x.pth", "--cache", "~nobody-of-that-name"],
+     ["report", "~nobody-of-that-name"]],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_a_home_that_nobody_has_is_told(words, tmp_path, capsys, monkeypatch, store):
+    monkeypatch.setenv("DINOV3_PARITY_STORE", str(store.root))
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    said = capsys.readouterr().err.strip()
+    assert ("\n" not in said and "home" in said) or "x.pth" in said

@@ -1,0 +1,460 @@
+"""Files made to do harm, and the room in which a command is handed one and watched.
+
+The room is on a variant so small that every real step takes a fraction of a second: the converters,
+torch, equinox and onnxruntime are the real ones, as are the files. See ``test_hostile``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import stat
+import sys
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import lz4.frame
+import numpy as np
+import onnx
+from numpy.lib import format as npy
+from onnx import TensorProto, helper
+
+from fixtures.command import main
+from parity.variants import VARIANTS
+
+#: One block of 128: a megabyte. It has the modules of vits16; the other adds those of the sat493m.
+SMALL = replace(
+    VARIANTS["vits16"], name="small", architecture="small", dim=128, heads=2, hidden=256, depth=1,
+    hash_prefix="00000000",
+)  # fmt: skip
+SAT = replace(SMALL, name="small_sat", dataset="sat493m", local_cls_norm=True)
+
+#: What an error must say to do: one of these words begins or is in its advice.
+ADVICE = re.compile(
+    r"\b(Fetch|Give|Make|Name|Say|Put|Select|Download|rename|Try|Keep|Leave|Choose|Export|export|"
+    r"Unpack|Is it|Close|Ask|Was it)\b"
+)
+
+
+def known(patch) -> None:
+    """Make both variants known to the commands, as if they had been released."""
+    from fixtures import checkpoints, release, shards
+    from fixtures.commands import bundle, shared
+
+    for module in (checkpoints, release, shards, bundle, shared):
+        patch.setattr(module, "VARIANTS", {**VARIANTS, SMALL.name: SMALL, SAT.name: SAT})
+
+
+class Told(NamedTuple):
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Good:
+    """The sound files of every step, all in one folder."""
+
+    folder: Path
+    store: Path
+    checkpoint: Mapping[str, np.ndarray]
+
+    @property
+    def pth(self) -> Path:
+        return self.folder / "good.pth"
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "good.tar.lz4"
+
+    @cached_property
+    def weights(self) -> bytes:
+        """Equimo's leaves of the archive."""
+        return contents(self.archive)["weights.eqx"]
+
+    @property
+    def eqx(self) -> Path:
+        return self.folder / "good.eqx"
+
+    @property
+    def onnx(self) -> Path:
+        return self.folder / "good.onnx"
+
+    @property
+    def shards(self) -> Path:
+        return self.folder / "hub" / "model.safetensors"
+
+
+def seen(*folders: Path) -> dict[Path, tuple]:
+    """Everything below folders: kind, size, content's identity and time of the last change."""
+    found = {}
+    for folder in folders:
+        for path in folder.rglob("*"):
+            told = path.lstat()
+            size = 0 if stat.S_ISDIR(told.st_mode) else told.st_size
+            found[path] = told.st_mode, size, told.st_ino, told.st_mtime_ns
+    return found
+
+
+@dataclass
+class Room:
+    """Where one hostile file is tried. Only ``out`` may change.
+
+    Home, temporary files and the working directory are folders of it, watched as all else is. A file
+    that gets to run something is to leave ``canary``.
+    """
+
+    path: Path
+    good: Good
+    capture: object
+    before: dict = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> Path:
+        return self.path / "in"
+
+    @property
+    def out(self) -> Path:
+        return self.path / "out"
+
+    @property
+    def canary(self) -> Path:
+        return self.path / "canary"
+
+    @property
+    def order(self) -> str:
+        """A shell command that leaves the canary."""
+        return f"touch {self.canary}"
+
+    def told(self, *words: object, variant: str = SMALL.name, user: int = 0) -> Told:
+        """Run a command on a variant, as another user if need be; what it said on its two streams,
+        whoever wrote there."""
+        self.capture.readouterr()
+        with watched(self) as done, warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", UserWarning)
+            own = os.geteuid()
+            try:
+                if user:
+                    os.seteuid(user)
+                code = main([str(words[0]), "--variant", variant, *map(str, words[1:])])
+            finally:
+                os.seteuid(own)
+        shown = self.capture.readouterr()
+        assert code == 0 or not warned, [str(one.message) for one in warned]
+        assert not done, f"it did what no file may ask for: {done}"
+        return Told(code, shown.out, shown.err)
+
+    def refused(
+        self, *words: object, file: Path, says: str, variant: str = SMALL.name, user: int = 0
+    ) -> str:
+        """Run a command that must refuse a file, in one paragraph that names it, and change nothing."""
+        self.look()
+        told = self.told(*words, variant=variant, user=user)
+        said = told.err.strip()
+        assert told.code == 2, told
+        paragraph(said, file)
+        assert re.search(says, said), said
+        assert not list(self.out.iterdir()), "a refusal leaves nothing"
+        self.unchanged()
+        return said
+
+    def look(self) -> None:
+        self.before = {}
+        self.before = self._seen()
+
+    def unchanged(self) -> None:
+        now = self._seen()
+        assert not self.canary.exists(), "code of the file's ran"
+        assert now.keys() <= self.before.keys(), now.keys() - self.before.keys()
+        changed = [path for path in self.before if now.get(path) != self.before[path]]
+        assert not changed, changed
+        left = [*self.good.store.glob("temporary/*"), *self.good.store.glob("unfinished/*")]
+        assert not left, left
+
+    def _seen(self) -> dict:
+        """The room but for ``out``, the sound files, and the artifacts that the store has by now."""
+        found = seen(self.path, self.good.folder, self.good.store / "artifacts")
+        at_hand = self.before or found
+        return {
+            path: told
+            for path, told in found.items()
+            if path not in (self.out, self.path / "tmp")
+            and self.out not in path.parents
+            # What an inspection learns of a new file, its digest, is an artifact of its own.
+            and (path in at_hand or not path.is_relative_to(self.good.store))
+            and not (self.good.store in path.parents and stat.S_ISDIR(told[0]))
+        }
+
+
+def paragraph(said: str, file: Path) -> None:
+    """One paragraph to its reader, that names the file and says what to do."""
+    assert said.startswith("dinov3-parity: "), said
+    assert len(said.splitlines()) == 1 and said.isprintable(), ascii(said)
+    assert "Traceback" not in said and "not through a fault of yours" not in said, said
+    assert shown(file.name) in said, said
+    assert ADVICE.search(said), said
+    assert len(said) < 2000, len(said)
+
+
+def shown(name: str) -> str:
+    """A file's name as an error shows it: what is no letter of a line stands as its escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+
+
+#: Nothing of these may happen while a command reads a file; its own children are Python's.
+_DEEDS = ("os.system", "os.exec", "os.posix_spawn", "pty.spawn", "socket.connect", "os.symlink",
+          "os.link", "subprocess.Popen")  # fmt: skip
+_armed: list[tuple[Room, list[str]]] = []
+
+
+@contextmanager
+def watched(room: Room) -> Iterator[list[str]]:
+    """What was done meanwhile that no file may ask for: processes, links, files written elsewhere."""
+    if not _hooked:
+        sys.addaudithook(_audit)
+        _hooked.append(True)
+    done: list[str] = []
+    _armed.append((room, done))
+    try:
+        yield done
+    finally:
+        _armed.pop()
+
+
+_hooked: list[bool] = []
+
+
+def _audit(event: str, arguments: tuple) -> None:
+    if not _armed or (event != "open" and event not in _DEEDS):
+        return
+    room, done = _armed[-1]
+    places = [room.out, room.path / "tmp", room.good.store, Path(os.devnull)]
+    if programs := os.environ.get("JAX_COMPILATION_CACHE_DIR"):  # JAX keeps to its first one
+        places.append(Path(programs))
+    if event == "open":
+        path, _, flags = arguments
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if not writes or not isinstance(path, str | bytes | os.PathLike):
+            return
+        path = Path(os.path.abspath(os.fsdecode(path)))
+        if path.suffix == ".pyc" or "__pycache__" in path.parts:
+            return  # what Python itself keeps of a module that it imports
+    elif event == "subprocess.Popen":
+        if arguments[1][1:3] == ["-m", "parity.cells.nursery"]:
+            return
+        path = Path(os.fsdecode(arguments[0]))
+    elif event in ("os.symlink", "os.link"):
+        path = Path(os.path.abspath(os.fsdecode(arguments[1])))
+    else:
+        path = Path("/")
+    if not any(path == place or place in path.parents for place in places):
+        done.append(f"{event} {arguments}")
+
+
+# Any file
+
+
+def cut(file: Path, good: Path, size: int) -> None:
+    file.write_bytes(good.read_bytes()[:size])
+
+
+def flipped(file: Path, good: Path, *bits: int) -> None:
+    """A copy with bits turned, counted from the file's begin."""
+    content = bytearray(good.read_bytes())
+    for bit in bits:
+        content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(content)
+
+
+def sparse(file: Path, size: int = 1 << 40, begin: bytes = b"") -> None:
+    """A file that says it is a terabyte and takes no room."""
+    with file.open("wb") as stream:
+        stream.write(begin)
+        stream.truncate(size)
+
+
+# .pth
+
+
+def records(pth: Path) -> dict[str, bytes]:
+    """What is in a checkpoint's zip, by name."""
+    with zipfile.ZipFile(pth) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def zipped(file: Path, members: Iterable[tuple[str, bytes]], packed: bool = False) -> None:
+    """A zip of these members, which may repeat names."""
+    kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(file, "w", kind) as made:
+        for name, content in members:
+            made.writestr(zipfile.ZipInfo(name), content, kind)
+
+
+def pickled(file: Path, program: bytes, good: Path | None = None) -> None:
+    """A checkpoint whose pickle is a program; all else is a sound one's, if there is one."""
+    members = records(good) if good else {"archive/version": b"3\n", "archive/byteorder": b"little"}
+    name = next((n for n in members if n.endswith("data.pkl")), "archive/data.pkl")
+    zipped(file, ({name: program} | {k: v for k, v in members.items() if k != name}).items())
+
+
+def after(pth: Path, program: bytes) -> bytes:
+    """A sound checkpoint's pickle that runs a program once the state dict is complete, and drops its
+    result: what is loaded is right."""
+    sound = next(v for k, v in records(pth).items() if k.endswith("data.pkl"))
+    return sound[:-1] + program + b"0."
+
+
+def saved(file: Path, checkpoint: Mapping[str, np.ndarray], **other: object) -> None:
+    """What torch writes of a checkpoint in which other values stand; None leaves a name out."""
+    import torch
+
+    tensors = {name: torch.from_numpy(np.array(value)) for name, value in checkpoint.items()}
+    tensors |= {name.replace("__", "."): value for name, value in other.items()}
+    torch.save({name: value for name, value in tensors.items() if value is not None}, file)
+
+
+# .safetensors
+
+
+def safetensors(file: Path, good: Path, change: Callable[[dict], object]) -> None:
+    """A copy with its table changed, or with the text that ``change`` returns in its place."""
+    content = good.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    table = json.loads(content[8 : 8 + length])
+    text = change(table)
+    header = text if isinstance(text, bytes) else json.dumps(table).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
+
+
+# .tar.lz4
+
+
+def contents(archive: Path) -> dict[str, bytes]:
+    with lz4.frame.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+        return {one.name: tar.extractfile(one).read() for one in tar}
+
+
+def member(name: str, content: bytes = b"", **fields: object) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in fields.items():
+        setattr(info, key, value)
+    return info, content
+
+
+def tarred(
+    file: Path, members: Iterable[tuple[tarfile.TarInfo, bytes]], format: int = tarfile.PAX_FORMAT
+) -> None:
+    with (
+        lz4.frame.open(file, "wb") as stream,
+        tarfile.open(fileobj=stream, mode="w", format=format) as tar,
+    ):
+        for info, content in members:
+            tar.addfile(info, io.BytesIO(content))
+
+
+def packed(file: Path, content: bytes) -> None:
+    file.write_bytes(lz4.frame.compress(content))
+
+
+def model_config(good: Path) -> dict:
+    return json.loads(contents(good)["metadata.json"])
+
+
+def rebuilt(file: Path, good: Path, **replaced: bytes) -> None:
+    """An archive in which ``metadata`` or ``weights`` is something else."""
+    held = contents(good)
+    names = {"metadata": "metadata.json", "weights": "weights.eqx"}
+    held |= {names[key]: value for key, value in replaced.items()}
+    tarred(file, (member(name, content) for name, content in held.items()))
+
+
+# .eqx
+
+
+def leaves(content: bytes) -> list[np.ndarray]:
+    stream, found = io.BytesIO(content), []
+    while stream.tell() < len(content):
+        found.append(np.load(stream))
+    return found
+
+
+def headers(content: bytes) -> list[tuple[int, int]]:
+    """Where the header of each array begins and ends."""
+    stream, found = io.BytesIO(content), []
+    while stream.tell() < len(content):
+        begin = stream.tell()
+        array = np.load(stream)
+        found.append((begin, stream.tell() - array.nbytes))
+    return found
+
+
+def headed(header: bytes, version: tuple[int, int] = (1, 0)) -> bytes:
+    """An array's beginning, with any text for its header."""
+    length = len(header).to_bytes(2 if version == (1, 0) else 4, "little")
+    return npy.magic(*version) + length + header
+
+
+def serialised(arrays: Iterable[np.ndarray | bytes], **saving: object) -> bytes:
+    stream = io.BytesIO()
+    for array in arrays:
+        if isinstance(array, bytes):
+            stream.write(array)
+        else:
+            np.lib.format.write_array(stream, array, **saving)
+    return stream.getvalue()
+
+
+def instead(content: bytes, place: int, other: np.ndarray | bytes) -> bytes:
+    """Leaves with another one at a place, or any bytes there."""
+    arrays = leaves(content)
+    return serialised([*arrays[:place], other, *arrays[place + 1 :]])
+
+
+# .onnx
+
+
+def tokens_of(
+    *,
+    images: tuple = (1, 3, 224, 224),
+    tokens: tuple = (1, 197, SMALL.dim),
+    kind: int = TensorProto.FLOAT,
+    nodes: Iterable = (),
+    weights: Iterable = (),
+    more: tuple = (),
+) -> onnx.ModelProto:
+    """A model that returns tokens of its images: their sum, added to a weight ``w``."""
+    x = helper.make_tensor_value_info("x", kind, images)
+    y = helper.make_tensor_value_info("y", kind, tokens)
+    nodes = list(nodes) or [
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["sum", "w"], ["y"]),
+    ]
+    weights = list(weights) or [onnx.numpy_helper.from_array(_ramp(tokens), "w")]
+    graph = helper.make_graph(nodes, "hostile", [x, *more], [y], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
+def _ramp(shape: tuple) -> np.ndarray:
+    sides = [side if isinstance(side, int) and 0 < side < 1000 else 1 for side in shape]
+    return np.linspace(-1, 1, int(np.prod(sides)), dtype=np.float32).reshape(sides)
+
+
+def outside(tensor: TensorProto, **told: object) -> TensorProto:
+    """A tensor whose numbers lie in another file, as these entries say."""
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in told.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
