@@ -69,9 +69,7 @@ def test_the_guides_names_are_the_defaults():
 
 @pytest.mark.parametrize(
     "words",
-    [["convert", "--weights", "~nobody-of-that-name/x.pth"],
-     ["map", "--weights", "~nobody-of-that-name/x.tar.lz4"],
-     ["fetch", "x.pth", "--cache", "~nobody-of-that-name"],
+    [["fetch", "x.pth", "--cache", "~nobody-of-that-name"],
      ["report", "~nobody-of-that-name"]],
     ids=lambda words: words[0],
 )  # fmt: skip
