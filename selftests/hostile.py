@@ -206,6 +206,8 @@ def shown(name: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
+ROOT = Path(__file__).parent.parent
+
 #: Nothing of these may happen while a command reads a file; its own children are Python's.
 _DEEDS = ("os.system", "os.exec", "os.posix_spawn", "pty.spawn", "socket.connect", "os.symlink",
           "os.link", "subprocess.Popen")  # fmt: skip
