@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from parity.contract import PUBLISHED
+from parity.gauge import GATE_MAX_ABS
 from parity.limits import LIMITS
+from parity.measurements import CHAINED
 from reports.faults import FILE as FAULTS
 from reports.run import MEASUREMENTS
-
-GATE = 1e-5
 
 #: Below this all differences are drawn at it: a stage may agree with Meta bit for bit.
 _LEFT = 1e-7
@@ -46,7 +47,7 @@ def honest(folder: Path) -> list[Point]:
     return [
         Point(m["max_abs"], m["ratio"])
         for m in map(json.loads, lines)
-        if m["tap"] in ("cls", "pooled") and m["mode"] == "chained" and m["stage"] != "meta"
+        if m["tap"] in PUBLISHED and m["mode"] == CHAINED and m["stage"] != "meta"
     ]
 
 
@@ -63,9 +64,11 @@ def draw(wrong: Iterable[Point], right: Iterable[Point], file: Path) -> None:
     axes.set_xlabel("max |Δ| of CLS and pooled patches against Meta (what the guide looks at)")
     axes.set_ylabel("noise ratio (what the suite looks at)")
     limit = max(one.token for one in LIMITS.values())
-    axes.axvline(GATE, color="0.4", linestyle="--", linewidth=1)
+    axes.axvline(GATE_MAX_ABS, color="0.4", linestyle="--", linewidth=1)
     axes.axhline(limit, color="0.4", linestyle="--", linewidth=1)
-    axes.fill_between([_LEFT / 1.5, GATE], limit, 1e10, color="#d95f02", alpha=0.09, linewidth=0)
+    axes.fill_between(
+        [_LEFT / 1.5, GATE_MAX_ABS], limit, 1e10, color="#d95f02", alpha=0.09, linewidth=0
+    )
     for points, colour, marker, words in (
         (list(wrong), "#d95f02", "^", "wrong"), (list(right), "#1f78b4", "o", "right"),
     ):  # fmt: skip
@@ -73,7 +76,7 @@ def draw(wrong: Iterable[Point], right: Iterable[Point], file: Path) -> None:
             [max(p.max_abs, _LEFT) for p in points], [p.ratio for p in points], s=22, c=colour,
             marker=marker, alpha=0.7, linewidths=0, label=f"{len(points)} {words} ones",
         )  # fmt: skip
-    axes.text(GATE * 1.15, 1.5e9, "the gate, 1e-5", color="0.3")
+    axes.text(GATE_MAX_ABS * 1.15, 1.5e9, "the gate, 1e-5", color="0.3")
     axes.text(1e-2, limit * 1.25, f"the largest limit, {limit:g}", color="0.3")
     axes.text(_LEFT, 1.5e9, "the gate passes these", color="#a84700")
     axes.legend(loc="lower right", frameon=False)

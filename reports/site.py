@@ -99,7 +99,7 @@ class Site:
     def write(self, folder: Path) -> Path:
         """Write every page and file of the report; the path of the page to open first.
 
-            The cells of a matrix are written, too, merged. What an earlier report in the folder said of a
+        The cells of a matrix are written, too, merged. What an earlier report in the folder said of a
         departure or a comparison does not outlive it.
         """
         folder.mkdir(parents=True, exist_ok=True)
