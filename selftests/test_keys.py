@@ -1,0 +1,116 @@
+"""An artifact's key changes with whatever it depends on, and with nothing else."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fixtures import keys
+from fixtures.pipeline import Pipeline
+from fixtures.synthetic import Synthetic
+from parity.inputs import Input
+from parity.variants import VARIANTS
+
+SMALL = replace(VARIANTS["vits16"], name="small", dim=128, heads=2, hidden=512, depth=1)
+DRAWN = Input(1, (1, 2), seed=3)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A copy of the project's code, in which keys are computed."""
+    for folder in keys._FOLDERS:
+        shutil.copytree(
+            keys._ROOT / folder, tmp_path / folder,
+            ignore=lambda place, names: [n for n in names if n in ("out", "__pycache__")],
+        )  # fmt: skip
+    monkeypatch.setattr(keys, "_ROOT", tmp_path)
+    forget()
+    yield tmp_path
+    forget()
+
+
+def forget():
+    keys.code.cache_clear()
+    keys._tree.cache_clear()
+
+
+def code_after(edited, before, after, module):
+    """The key of a module's code after an edit of a file, which must be one."""
+    text = edited.read_text()
+    assert before in text
+    edited.write_text(text.replace(before, after))
+    forget()
+    return keys.code(module)
+
+
+def test_a_module_three_imports_away_is_part_of_the_key(checkout):
+    """mapped imports transfer, which imports errors; equimo's weights come by way of pytrees."""
+    before = keys.code("fixtures.mapped")
+    edited = checkout / "parity" / "errors.py"
+    after = code_after(
+        edited, "class ParityError(Exception):", "class ParityError(OSError):", "fixtures.mapped"
+    )
+    assert after != before
+
+
+@pytest.mark.parametrize("file", ["parity/variants.py", "parity/layout.py", "parity/taps.py"])
+def test_the_reference_depends_on_the_tables_of_the_model(checkout, file):
+    assert checkout / file in keys.closure("fixtures.reference")
+
+
+def test_what_a_function_imports_is_part_of_the_key(checkout):
+    """The export imports the model of every size when it is called."""
+    assert checkout / "fixtures" / "any_size.py" in keys.closure("fixtures.onnx")
+
+
+def test_a_docstring_or_a_comment_remakes_nothing(checkout):
+    before = keys.code("fixtures.reference")
+    edited = checkout / "fixtures" / "meta.py"
+    assert (
+        code_after(edited, "w3(silu(w1 x) * (w2 x)).", "Another text.", "fixtures.reference")
+        == before
+    )
+    assert (
+        code_after(edited, "class Mlp(", "# a comment\nclass Mlp(", "fixtures.reference") == before
+    )
+
+
+def test_a_module_that_is_not_imported_remakes_nothing(checkout):
+    before = keys.code("fixtures.equimo")
+    edited = checkout / "reports" / "html.py"
+    edited.write_text("x = 1\n")
+    forget()
+    assert keys.code("fixtures.equimo") == before
+
+
+def test_a_module_that_is_not_there_is_told():
+    with pytest.raises(LookupError, match="nowhere"):
+        keys.code("fixtures.nowhere_at.all" if False else "nowhere")
+
+
+def test_the_store_hands_out_no_truth_of_another_variant(store):
+    """The same name, the same numbers, another eps: another truth, and not the one in the store."""
+    other = replace(SMALL, eps=1e-2)
+    right, wrong = (Pipeline(v, Synthetic(v), store).recording(DRAWN) for v in (SMALL, other))
+    assert right.folder != wrong.folder
+    gap = np.abs(right.part(0)["norm1"].truth - wrong.part(0)["norm1"].truth).max()
+    assert gap > 1e-3
+
+
+def test_another_version_of_a_package_is_another_artifact(store, monkeypatch):
+    pipe = Pipeline(SMALL, Synthetic(SMALL), store)
+    before = {name: pipe._recipe(name, "") for name in ("equimo", "mapped", "onnx")}
+    installed = keys.package_versions
+    monkeypatch.setattr(
+        keys, "package_versions", lambda *names: dict.fromkeys(names, "99") | installed()
+    )
+    for name, recipe in before.items():
+        assert pipe._recipe(name, "") != recipe, name
+
+
+def test_a_variant_is_part_of_every_key(store):
+    other = replace(SMALL, eps=1e-2)
+    pipes = [Pipeline(v, Synthetic(SMALL), store) for v in (SMALL, other)]
+    for name in ("equimo", "mapped", "onnx"):
+        assert pipes[0]._recipe(name, "") != pipes[1]._recipe(name, ""), name
