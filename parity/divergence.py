@@ -18,7 +18,7 @@ PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")
 _PLAIN = re.compile(r"[\w .,:;()/'=+-]*")
 
 #: Layers that run on inputs of their own, whatever is drawn.
-_OWN_INPUTS = ("runtime", "release", "streamed")
+_OWN_INPUTS = ("runtime", "release", "streamed", "external")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.measurements import Measurement
+from parity.profile import stands_out
 from parity.taps import TAPS
 from parity.variants import Variant
 
@@ -31,6 +32,8 @@ def draw(variant: Variant, worst: Measurement, profile: dict[str, Any]) -> str:
         else:
             lines.append(f"  {name} {' '.join(map(_number, ratios))}")
     for name, axis in profile["along"].items():
+        if not stands_out(axis):
+            continue
         share = f"{100 * axis['share']:.0f} % of the squared error"
         lines.append(f"  {name} {axis['worst']} of {axis['size']} holds {share}")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ channel, over all tokens of the batch, to the floor of the whole tensor.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ def _along(standard: Standard, shown: np.ndarray) -> dict[str, Any]:
             "share": _digits(float(sums[worst]) / total) if total else 0.0,
         }
     return found
+
+
+def stands_out(axis: Mapping[str, Any]) -> bool:
+    """Whether one place of an axis holds so much of the error that it is worth naming."""
+    return axis["size"] > 1 and axis["share"] > max(0.5, 4 / axis["size"])
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:

@@ -145,6 +145,10 @@ class Comparison:
         return within and not self.problem
 
 
+#: How the words of a tap of another shape begin.
+OTHER_SHAPE = "of another shape"
+
+
 def problem(standard: Standard, shown: np.ndarray | None) -> str:
     """Why a shown tap cannot be compared, in words; "" when it can.
 
@@ -155,7 +159,7 @@ def problem(standard: Standard, shown: np.ndarray | None) -> str:
     if shown.size == 0:
         return f"empty: shape {shown.shape}"
     if shown.shape != standard.meta.shape:
-        return f"of another shape: {shown.shape}, expected {standard.meta.shape}"
+        return f"{OTHER_SHAPE}: {shown.shape}, expected {standard.meta.shape}"
     if shown.dtype != np.float32:
         return f"of another dtype: {shown.dtype}, expected float32"
     if not np.isfinite(shown).all():

@@ -13,8 +13,9 @@ from parity.faults import Fault, catalogue
 from parity.gauge import GATE_COSINE, GATE_MAX_ABS
 from parity.measurements import CHAINED, Measurement
 from parity.picture import parted
+from parity.profile import stands_out
 from parity.variants import VARIANTS
-from parity.yardstick import ROUNDING
+from parity.yardstick import OTHER_SHAPE, ROUNDING
 
 #: As many suspects are named in full.
 SUSPECTS = 8
@@ -161,7 +162,7 @@ def _inside(worst: Measurement) -> str:
     told = [
         f"{name} {axis['worst']} of {axis['size']} holds {100 * axis['share']:.0f} % of the error"
         for name, axis in worst.profile["along"].items()
-        if axis["size"] > 1 and axis["share"] > max(0.5, 4 / axis["size"])
+        if stands_out(axis)
     ]
     parts = parted(VARIANTS[worst.variant], worst.tap, worst.profile["tokens"])
     over = {
@@ -196,10 +197,11 @@ def gate(own: Sequence[Measurement]) -> str:
 
 def suspects(found: Divergence, own: Sequence[Measurement]) -> list[Fault]:
     """Mistakes of the fault catalogue that first show at this tap, in this block, and could have
-    stayed hidden on every input on which it holds."""
+    stayed hidden on every input on which it holds; none where there were no numbers to compare, but
+    for a tap of another shape."""
     worst = found.worst
     variant = VARIANTS.get(worst.variant)
-    if variant is None:
+    if variant is None or (worst.problem and not worst.problem.startswith(OTHER_SHAPE)):
         return []
     passing = [m.input for m in at_place(worst, own) if m.passed]
     at = {worst.tap, *found.parallel}

@@ -75,3 +75,9 @@ def test_a_problem_is_told_in_its_words():
 def test_the_tap_table_is_a_graph_without_circles(tap):
     assert tap not in divergence.ancestors(tap)
     assert all(name in TAPS for name in TAPS[tap].after)
+
+
+@pytest.mark.parametrize("layer", ["runtime", "release", "streamed", "external"])
+def test_a_layer_with_inputs_of_its_own_is_repeated_by_its_name_alone(layer):
+    found = divergence.first([replace(taken("norm1", 9.0), layer=layer, passed=False)])
+    assert "--reproduce" not in found.command

@@ -179,3 +179,17 @@ def test_a_problem_and_a_ratio_beyond_numbers_are_told_in_words():
     assert "The tap is absent: not shown." in said(broken)
     beyond = replace(taken("attn.q", 9.0), ratio=None, token_ratio=None, passed=False)
     assert "no finite ratio" in said([beyond])
+
+
+@pytest.mark.parametrize(
+    "problem",
+    ["of another dtype: float64, expected float32", "absent: declared for this stage, not shown",
+     "not finite at 3 of 9 places, the first at (0, 0)", "empty: shape (0,)"],
+)  # fmt: skip
+def test_nobody_is_suspected_where_there_were_no_numbers(problem):
+    assert named([taken("patch_embed", float("nan"), None, problem=problem)]) == set()
+
+
+def test_a_tap_of_another_shape_may_lack_its_registers():
+    shape = "of another shape: (1, 5, 384), expected (1, 9, 384)"
+    assert "registers dropped" in named([taken("tokens", float("nan"), None, problem=shape)])

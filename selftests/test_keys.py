@@ -86,7 +86,7 @@ def test_a_module_that_is_not_imported_remakes_nothing(checkout):
 
 def test_a_module_that_is_not_there_is_told():
     with pytest.raises(LookupError, match="nowhere"):
-        keys.code("fixtures.nowhere_at.all" if False else "nowhere")
+        keys.code("nowhere")
 
 
 def test_the_store_hands_out_no_truth_of_another_variant(store):

@@ -125,3 +125,10 @@ def test_tokens_are_parted_as_the_tap_table_has_them(tap, sizes, rng):
     known, shown = measured(tap, rng)
     tokens = profile(known, shown, compare(known, shown).token)["tokens"]
     assert {name: len(part) for name, part in parted(VITS16, tap, tokens).items()} == sizes
+
+
+def test_a_channel_that_holds_next_to_nothing_is_not_named():
+    worst = replace(taken("norm1", 70.0), grid=(1, 1), batch=1)
+    along = {"channel": {"worst": 5, "size": 384, "share": 0.004}}
+    lines = draw(VITS16, worst, {"image": 0, "tokens": [70.0] * 6, "along": along})
+    assert "channel" not in lines

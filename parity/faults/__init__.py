@@ -27,7 +27,7 @@ class Site(StrEnum):
         "tables"  # edit(periods (d/4,), rows, columns) -> angles (P, d), or sin and cos of them
     )
     HEAD = "head"  # edit(taps of the head, tokens (B, N, D), variant) -> taps of the head
-    VALUE = "value"  # edit(value at the fault's tap, batch first or not) -> value
+    VALUE = "value"  # edit(value at the fault's tap, batch first or not, variant) -> value
     NORM = "norm"  # edit(x (..., D), weight, bias, eps) -> y, for the blocks' norms or the last
     ROTATE = "rotate"  # edit(rotate, x (..., N, d), sin, cos, "q" or "k") -> x
     ACTIVATION = "activation"  # edit(x) -> y, in the place of GELU or SiLU

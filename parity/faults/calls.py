@@ -97,10 +97,6 @@ def _registers_rotated(rotate, x, sin, cos, which):
     return xp.concat((x[..., : prefix - count, :], turned, right[..., prefix:, :]), axis=-2)
 
 
-def _values(tap: str, change: Callable, **more):
-    return lambda name, words: Fault(name, words, Site.VALUE, tap, change, 0, **more)
-
-
 def _softmax(x, axis: int = -1, extra: float = 0.0):
     xp = xp_of(x)
     powers = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
@@ -126,25 +122,23 @@ def _last_key_masked(logits):
     return xp.where(last, xp.full_like(logits, -1e9), logits)
 
 
-def _registers_masked(logits):
+def _registers_masked(logits, variant):
     xp = xp_of(logits)
     places = xp.arange(logits.shape[-1])
-    return xp.where((places > 0) & (places < 5), xp.full_like(logits, -1e9), logits)
+    registers = (places > 0) & (places < variant.prefix)
+    return xp.where(registers, xp.full_like(logits, -1e9), logits)
 
 
 def _clipped(logits):
     return xp_of(logits).clip(logits, -1.0, 1.0)
 
 
-HEAD_DIM = 64  # of every release
-
-
 def _merged(change: Callable):
     """Heads merged in another order: change((..., h, d)) of the merged context."""
 
-    def edit(context):
+    def edit(context, variant):
         xp = xp_of(context)
-        split = xp.reshape(context, (*context.shape[:-1], -1, HEAD_DIM))
+        split = xp.reshape(context, (*context.shape[:-1], variant.heads, variant.head_dim))
         return xp.reshape(change(xp, split), context.shape)
 
     return edit
@@ -172,8 +166,13 @@ _norms, _rotated_q = _call(Site.NORM, "norm1"), _call(Site.ROTATE, "attn.q")
 _rotated_k, _activated = _call(Site.ROTATE, "attn.k"), _call(Site.ACTIVATION, "ffn.hidden")
 
 
-def _value(tap, name, words, edit, **more) -> Fault:
-    return Fault(name, words, Site.VALUE, tap, edit, 0, **more)
+def _value(tap, name, words, edit) -> Fault:
+    """A mistake that is the same for every variant."""
+    return _value_of(tap, name, words, lambda value, variant: edit(value))
+
+
+def _value_of(tap, name, words, edit) -> Fault:
+    return Fault(name, words, Site.VALUE, tap, edit, 0)
 
 
 FAULTS = (
@@ -202,20 +201,20 @@ FAULTS = (
                lambda rotate, x, sin, cos, which: brain(rotate(brain(x), sin, cos))),
     _value("attn.q_proj", "matrix products in TF32", "the framework's default on a GPU", tf32),
     _value("attn.v_proj", "values in float16", "the cache of values in half precision", half),
-    _value("attn.logits", "scale missing", "q k^T was not divided by sqrt(d)",
-           lambda x: x * HEAD_DIM**0.5),
-    _value("attn.logits", "scale twice", "q was scaled, and the scores again",
-           lambda x: x * HEAD_DIM**-0.5),
-    _value("attn.logits", "scale by the model's width", "1 / sqrt(D) for 1 / sqrt(d)",
-           lambda x: x * 6**-0.5),
+    _value_of("attn.logits", "scale missing", "q k^T was not divided by sqrt(d)",
+              lambda x, variant: x * variant.head_dim**0.5),
+    _value_of("attn.logits", "scale twice", "q was scaled, and the scores again",
+              lambda x, variant: x * variant.head_dim**-0.5),
+    _value_of("attn.logits", "scale by the model's width", "1 / sqrt(D) for 1 / sqrt(d)",
+              lambda x, variant: x * variant.heads**-0.5),
     _value("attn.logits", "scale off by one part in 100,000", "0.125 went through a text file",
            lambda x: x * (1 + 1e-5)),
     _value("attn.logits", "logits in bfloat16", "scores computed by autocast", brain),
     _value("attn.logits", "logits clipped", "soft-capped as in another model", _clipped),
     _value("attn.logits", "causal mask", "an attention mask of language models was left on", _causal),
     _value("attn.logits", "last key masked", "a padding mask one too long", _last_key_masked),
-    _value("attn.logits", "registers masked", "registers were kept from being attended to",
-           _registers_masked),
+    _value_of("attn.logits", "registers masked", "registers were kept from being attended to",
+              _registers_masked),
     _value("attn.probs", "softmax over the queries", "the other axis",
            lambda p: _softmax(_logits_of(p), axis=-2)),
     _value("attn.probs", "softmax in bfloat16", "probabilities cast to the values' type", brain),
@@ -223,10 +222,10 @@ FAULTS = (
            lambda p: _softmax(_logits_of(p), extra=1.0)),
     _value("attn.probs", "dropout left on", "probabilities scaled as in training",
            lambda p: p / 0.9),
-    _value("attn.context", "heads permuted on merge", "(d, head) where it is (head, d)",
-           _merged(lambda xp, c: xp.permute_dims(c, (*range(c.ndim - 2), c.ndim - 1, c.ndim - 2)))),
-    _value("attn.context", "heads reversed on merge", "heads merged from the last to the first",
-           _merged(lambda xp, c: xp.flip(c, axis=-2))),
+    _value_of("attn.context", "heads permuted on merge", "(d, head) where it is (head, d)",
+              _merged(lambda xp, c: xp.permute_dims(c, (*range(c.ndim - 2), c.ndim - 1, c.ndim - 2)))),
+    _value_of("attn.context", "heads reversed on merge", "heads merged from the last to the first",
+              _merged(lambda xp, c: xp.flip(c, axis=-2))),
     _value("attn.out", "attention output in bfloat16", "cast at the end of the fused kernel", brain),
     _value("norm1", "approximate reciprocal root", "a GPU's fast instruction, right to 20 bits",
            lambda x: x * (1 + 2.0**-20)),

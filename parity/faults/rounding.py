@@ -42,7 +42,7 @@ def _flushed(x):
 
 FAULTS = (
     Fault("subnormals flushed", "a processor's fast mode sets them to zero", Site.VALUE, "attn.probs",
-          _flushed, 0,
+          lambda x, variant: _flushed(x), 0,
           why="A probability under 1.2e-38 is 30 powers of ten under one rounding of its row's sum; "
               "what is lost never reaches a bit that float32 keeps."),
     Fault("LayerScale through text of seven digits", "a checkpoint dumped by printf('%.6e')",
