@@ -5,12 +5,14 @@ import pytest
 #: The matrix runs in environments of its own; see tox.ini.
 collect_ignore = ["parity/cells"]
 
-pytest_plugins = ["fixtures.options", "fixtures.collection", "fixtures.plugin"]
+pytest_plugins = [
+    "fixtures.options", "fixtures.collection", "fixtures.plugin", "fixtures.snapshots",
+]  # fmt: skip
 pytest.register_assert_rewrite(*pytest_plugins)
 
 from fixtures import collection, course, options, outcomes, plugin  # noqa: E402
 from fixtures.session import SESSION, is_worker  # noqa: E402
-from reports import faults, github, terminal  # noqa: E402
+from reports import faults, terminal  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)  # a profile that is none is told before Hypothesis trips over it
@@ -73,9 +75,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    run = config.stash[SESSION]
-    summary = run.finished.summary() if run.finished else []
-    annotations = run.finished.on_github() if run.finished and github.on_github() else []
-    for line in [*summary, *run.told, *annotations]:
-        terminalreporter.write_line(line)
+@pytest.hookimpl(trylast=True)  # after every other summary and pytest's own count
+def pytest_unconfigure(config: pytest.Config) -> None:
+    run = config.stash.get(SESSION, None)
+    if run and (reporter := config.pluginmanager.get_plugin("terminalreporter")):
+        for line in terminal.last(run.finished, run.told):
+            reporter.write_line(line)

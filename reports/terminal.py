@@ -76,6 +76,15 @@ def finish(folder: Path, header: dict[str, Any]) -> Finished | None:
     return Finished(folder, site, site.write(folder))
 
 
+def last(finished: Finished | None, board: list[str]) -> list[str]:
+    """The last lines that a terminal shows: of the fault catalogue, for GitHub, of the report; the
+    very last says where to read on."""
+    if finished is None:
+        return board
+    annotations = finished.on_github() if github.on_github() else []
+    return [*board, *annotations, *finished.summary()]
+
+
 def verdicts(edges: list[Edge]) -> list[str]:
     """A variant in a sentence: that it holds and how strong its strongest ratio is, or each of the
     first edges that do not."""
