@@ -142,7 +142,7 @@ def merge(folder: Path, header: dict[str, Any]) -> bool:
     run = header | {
         "exit": FAILED if short and header["exit"] == OK else header["exit"],
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
+        "versions": versions() | header.get("versions", {}),
         "host": host(),
         **told,
     }
