@@ -10,6 +10,7 @@ from functools import cache
 
 from parity.measurements import CHAINED, ISOLATED, Measurement
 from parity.taps import PARTS, TAPS
+from parity.words import counted
 
 #: The pipeline's order: each stage derives its weights from the one before.
 PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")
@@ -51,7 +52,7 @@ class Divergence:
 
     def __str__(self) -> str:
         worst = self.worst
-        often = f"on {self.failing} of {self.inputs} comparisons there"
+        often = f"on {self.failing} of {counted(self.inputs, 'comparison')} there"
         text = (
             f"{self.variant}: {self.stage} departs from {self.parent} at {worst.place} "
             f"({worst.mode}): {strength_of(worst)}, {often}."

@@ -15,6 +15,7 @@ from parity.measurements import CHAINED, ISOLATED, Measurement, measurement
 from parity.profile import profile
 from parity.taps import TAPS, extent
 from parity.variants import Variant
+from parity.words import counted
 
 Shown = Mapping[str, np.ndarray]
 
@@ -169,7 +170,7 @@ class Gauge:
             words = "\n".join(filter(None, (
                 str(found),
                 self.picture,
-                f"{failed} of {len(self.taken)} comparisons failed on {drawn}.",
+                f"{failed} of {counted(len(self.taken), 'comparison')} failed on {drawn}.",
                 f"Reproduce: {replace(found, options=self.options).command}",
             )))  # fmt: skip
             self.accounts[-1].failure = words

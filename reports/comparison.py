@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from parity.inputs import Input
 from parity.measurements import Measurement
+from parity.words import counted
 from reports import html
 from reports.records import Run
 
@@ -61,7 +62,7 @@ class Comparison:
         """The comparison in a sentence."""
         counts = [(kind, len(self.of(kind))) for kind in (DEPARTS, WORSE, HOLDS, BETTER, NEW, GONE)]
         told = ", ".join(f"{n:,} {kind}" for kind, n in counts if n)
-        return f"{self.places:,} places in both runs: {told or 'no change'}"
+        return f"{counted(self.places, 'place')} in both runs: {told or 'no change'}"
 
 
 def compare(before: Sequence[Measurement], after: Sequence[Measurement]) -> Comparison:

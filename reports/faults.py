@@ -9,6 +9,7 @@ from typing import Any
 from parity.divergence import PIPELINE
 from parity.taps import TAPS
 from parity.variants import VARIANTS
+from parity.words import counted
 from reports import html
 from reports.run import FRAGMENTS, fragments
 
@@ -91,11 +92,13 @@ def _size(line: dict[str, Any]) -> tuple[int, str]:
 def told(board: dict[str, Any]) -> list[str]:
     totals, clean = board["totals"], board["clean"]
     line = (
-        f"{totals['faults']} faults in {totals['trials']} trials: {totals['found']} found, "
+        f"{counted(totals['faults'], 'fault')} in {counted(totals['trials'], 'trial')}: "
+        f"{totals['found']} found, "
         f"{totals['located']} located; the published 1e-5 gate passes {totals['gate_passes']}"
     )
     if clean["taps"]:
-        line += f"; {clean['false_alarms']} false alarms in {clean['taps']:,} clean comparisons"
+        line += f"; {counted(clean['false_alarms'], 'false alarm')} in "
+        line += counted(clean["taps"], "clean comparison")
     if board["margin"]:
         line += f"; margin {board['margin']:.1f}"
     return [line]

@@ -17,6 +17,8 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from parity.words import counted
+
 _HERE = Path(__file__).parent
 VENDORED = _HERE / "vendor"
 
@@ -38,6 +40,7 @@ def _code(words: str) -> Markup:
 
 
 TEMPLATES.filters["code"] = _code
+TEMPLATES.filters["counted"] = counted
 TEMPLATES.filters["urlencode"] = lambda words: quote(words, errors="replace")
 
 #: The page's own scripts, in the order in which they are joined into one.

@@ -10,6 +10,7 @@ from parity import picture
 from parity.divergence import strength_of
 from parity.measurements import Measurement
 from parity.variants import VARIANTS
+from parity.words import counted
 from reports.comparison import DEPARTS, HOLDS, WORSE, Comparison, figure
 from reports.evidence import Case
 from reports.records import Run
@@ -27,10 +28,11 @@ _WORDS = {"holds": "✅ holds", "departs": "❌ departs", "repeats": "↪️ rep
 def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Comparison | None) -> str:
     """summary.md: the verdict, its edges, each first divergence, what changed."""
     contract = run.header["contract"]
+    declared = counted(contract["declared"], "declared tap")
     parts = [
         f"## DINOv3 parity: {text(verdict.headline)}\n",
-        f"Compared {contract['compared']:,} of {contract['declared']:,} declared taps on "
-        f"{contract['inputs']} inputs; {sum(not m.passed for m in run.found):,} over their limit.\n",
+        f"Compared {contract['compared']:,} of {declared} on {counted(contract['inputs'], 'input')}; "
+        f"{sum(not m.passed for m in run.found):,} over their limit.\n",
         *(f"- **{text(reason)}**" for reason in verdict.reasons),
     ]
     if verdict.edges:
@@ -95,7 +97,8 @@ def reproducer(run: Run, case: Case) -> str:
         "at index": ", ".join(map(str, worst.max_abs_index)) or "–",
         "cosine": "–" if worst.cosine is None else f"{worst.cosine:.9f}",
         "input": str(worst.input),
-        "fails on": f"{case.divergence.failing} of {case.divergence.inputs} comparisons of this tap",
+        "fails on": f"{case.divergence.failing} of "
+        f"{counted(case.divergence.inputs, 'comparison')} of this tap",
     }
     checkpoint = header["checkpoints"].get(worst.variant, {})
     parts = [

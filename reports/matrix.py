@@ -28,6 +28,7 @@ from parity.cells.cell import (
 )
 from parity.cells.nursery import LEVELS
 from parity.errors import ParityError
+from parity.words import counted
 from reports import heatmap, html
 
 RECORDS, RUN = "cells.jsonl", "run.json"
@@ -104,7 +105,7 @@ def summary(found: Merged) -> list[str]:
     for one in found.records:
         counts[one.verdict] += 1
     lines.append(
-        f"{len(found.records):,} cells on {len(found.versions)} versions: "
+        f"{counted(len(found.records), 'cell')} on {counted(len(found.versions), 'version')}: "
         + ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(counts.items()))
     )
     if missing := absent(found):
@@ -200,7 +201,7 @@ def _box(found: list[Record]) -> dict[str, str]:
     share = worst.ratio / worst.limit if worst.ratio is not None and worst.limit else 0.0
     bad = "o4" if worst.verdict == CRASH else heatmap.level(max(share, 1.01))
     return {
-        "verdict": worst.verdict, "text": text, "title": f"{title} ({len(found)} cells)",
+        "verdict": worst.verdict, "text": text, "title": f"{title} ({counted(len(found), 'cell')})",
         "level": {OK: heatmap.level(share), UNSUPPORTED: "", ABSENT: ""}.get(worst.verdict, bad),
         "sign": _SIGNS.get(worst.verdict, ""),
         "first": worst.first.split(" (")[0] if worst.verdict == DRIFT else "",

@@ -14,6 +14,7 @@ from typing import Any
 
 from parity.errors import ParityError
 from parity.measurements import Measurement
+from parity.words import counted
 from reports import lines
 from reports.header import filled
 from reports.run import (
@@ -83,8 +84,8 @@ def _run(folder: Path, told: dict[str, Any], lost: list[str], files: Iterable[Pa
         contract["compared"] = len(found)
     elif compared < contract["compared"] and not (damaged or contract["missing"]) and files:
         lost.append(
-            f"{MEASUREMENTS} has {compared:,} of the {contract['compared']:,} comparisons that {RUN} "
-            f"counts."
+            f"{MEASUREMENTS} has {compared:,} of the {counted(contract['compared'], 'comparison')} that "
+            f"{RUN} counts."
         )
     return Run(folder, header, found, lost + damaged)
 

@@ -25,6 +25,7 @@ from parity import measurements
 from parity.gauge import Account
 from parity.inputs import parse
 from parity.measurements import Measurement
+from parity.words import counted
 
 MEASUREMENTS, RUN, FRAGMENTS = "measurements.jsonl", "run.json", "fragments"
 
@@ -271,5 +272,5 @@ def missing(run: dict[str, Any]) -> list[str]:
         f"{test} on {inputs[0]}" + (f" and {len(inputs) - 1} more" if inputs[1:] else "")
         for test, inputs in by_test.items()
     ]
-    more = f"; {len(told) - 2} more tests" if told[2:] else ""
-    return [f"declared and not compared: {count:,} taps: {'; '.join(told[:2])}{more}"]
+    more = f"; {counted(len(told) - 2, 'more test')}" if told[2:] else ""
+    return [f"declared and not compared: {counted(count, 'tap')}: {'; '.join(told[:2])}{more}"]

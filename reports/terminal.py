@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.measurements import Measurement
+from parity.words import counted
 from reports import costs, faults, github
 from reports.records import joined, read
 from reports.run import MEASUREMENTS, RUN, merge, rewrite
@@ -96,7 +97,9 @@ def verdicts(edges: list[Edge]) -> list[str]:
             lines += [f"{variant}: {e.sentence}" for e in bad[:_TOLD]]
             if bad[_TOLD:]:
                 departs = sum(e.verdict == DEPARTS for e in bad[_TOLD:])
-                lines.append(f"{variant}: {len(bad) - _TOLD} more stages, {departs} of their own")
+                lines.append(
+                    f"{variant}: {counted(len(bad) - _TOLD, 'more stage')}, {departs} of their own"
+                )
             continue
         worst = max((e.strongest for e in own), key=lambda m: m.strength)
         stages = ", ".join(e.stage for e in own)
@@ -112,10 +115,11 @@ def verdicts(edges: list[Edge]) -> list[str]:
 def counts(run: dict[str, Any], found: list[Measurement]) -> str:
     contract = run["contract"]
     failed = sum(not m.passed for m in found)
-    inputs = f"on {contract['inputs']} inputs, {run['inputs']['profile']}"
+    declared = counted(contract["declared"], "declared tap")
+    plan = f"{run['inputs']['profile']} (seed {run['inputs']['seed']})"
     return (
-        f"compared {contract['compared']:,} of {contract['declared']:,} declared taps {inputs} "
-        f"(seed {run['inputs']['seed']}), {failed:,} failed"
+        f"compared {contract['compared']:,} of {declared} on {counted(contract['inputs'], 'input')}, "
+        f"{plan}, {failed:,} failed"
     )
 
 

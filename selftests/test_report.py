@@ -111,7 +111,7 @@ def test_the_terminal_ends_with_what_was_compared(tmp_path):
     site = reported(tmp_path, SHORT, with_faults(**{"attn.k": 700.0}))
     told = terminal.Finished(tmp_path, site, tmp_path / "index.html").summary()
     assert told[1].startswith("vits16: equimo departs from meta at block 0, attn.k (isolated): 700")
-    assert "compared 23 of 25 declared taps on 1 inputs, quick (seed 0), 1 failed" in told
+    assert "compared 23 of 25 declared taps on 1 input, quick (seed 0), 1 failed" in told
     assert told[-1] == f"report: {tmp_path / 'index.html'}" and len(told) <= 11
     (gap,) = missing(SHORT)
     assert gap.startswith("declared and not compared: 2 taps: test_blocks[x]") and gap in told

@@ -48,7 +48,7 @@ def test_a_fault_without_a_ratio_does_not_lower_the_margin():
 def test_the_page_lists_what_was_not_located_and_what_the_gate_lets_through():
     lost = trial("lost one", 0, located=False, named="block 3, output")
     page = faults.render(board(lost, trial("passed", 1, gate_passes=True)) | {"run": HEADER})
-    assert "1 trials were not located" in page
+    assert "Not located: 1 trial." in page
     table = page[page.index("Not found or not located") :]
     table = table[: table.index("</table>")]
     assert "lost one" in table and "block 3, output" in table and "passed" not in table

@@ -69,7 +69,7 @@ def test_everything_under_the_folders_is_one_report(root, tmp_path, capsys):
         "vits16: meta, equimo, mapped, onnx hold",
         "1 holds now",
         "opset 18: safe on",
-        "1 faults in 1 trials",
+        "1 fault in 1 trial",
     ):
         assert words in told
     page = (tmp_path / "site" / html.OVERVIEW).read_text()

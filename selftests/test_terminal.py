@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from parity.faults import catalogue, like_rounding
 from selftests.conftest import ROOT, Ran
 
 TINY = "vits16 and equimo and (release or mapping_table)"
@@ -42,10 +43,12 @@ def snapped(tmp_path):
     file.parent.mkdir()
     file.write_text(f"{TESTS}\ndef test_gone(snapshot):\n    assert '3' == snapshot\n")
 
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
     def run(*words: str, **more: str) -> Ran:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "fixtures.snapshots", *words], cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | more, text=True,
+            env=plain | {"PYTHONPATH": str(ROOT)} | more, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout)
@@ -82,3 +85,21 @@ def test_a_run_that_fails_does_not_advise_to_delete_what_it_did_not_reach(snappe
 def test_updating_a_part_deletes_no_snapshot_of_another(snapped):
     assert snapped("-k", "one", "--snapshot-update").code == 0
     assert "1 snapshot unused" in snapped().out
+
+
+def test_numbers_agree_with_their_nouns():
+    from parity.words import counted
+
+    told = [counted(n, "declared tap") for n in (0, 1, 2, 6844)]
+    assert told == ["0 declared taps", "1 declared tap", "2 declared taps", "6,844 declared taps"]
+
+
+def test_the_catalogue_counts_itself_in_one_way(capsys, store):
+    from fixtures.command import main
+
+    assert main(["faults"]) == 0
+    listed = capsys.readouterr().out
+    assert main(["faults", "no such mistake", "--store", str(store.root)]) == 2
+    refused = capsys.readouterr().err
+    for number, kind in ((len(catalogue()), "faults"), (len(like_rounding()), "mistakes that no")):
+        assert f"{number} {kind}" in listed and f"{number} {kind}" in refused

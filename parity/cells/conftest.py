@@ -17,6 +17,7 @@ from parity.cells import cell as matrix
 from parity.cells.bundle import Bundle
 from parity.cells.nursery import Nursery
 from parity.errors import ParityError
+from parity.words import counted
 
 RECORDS, RUN = "cells.jsonl", "run.json"
 STATE = pytest.StashKey[dict]()
@@ -74,8 +75,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     state = config.stash[STATE]
     told = state["bundle"].manifest
+    cells = counted(len(state["cells"]), "cell")
     return [
-        f"onnxruntime {version('onnxruntime')}, {len(state['cells'])} cells of {told['title']}",
+        f"onnxruntime {version('onnxruntime')}, {cells} of {told['title']}",
         f"checkpoint: {told['checkpoint']['description']}",
     ]
 

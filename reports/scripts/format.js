@@ -22,6 +22,11 @@ function grouped(value) {
   return value.toLocaleString("en-US");
 }
 
+/** A number with its noun: `1 input`, `2 inputs`. */
+function counted(number, noun) {
+  return `${grouped(number)} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 /** An element with attributes and children; text stays text. */
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

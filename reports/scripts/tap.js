@@ -6,7 +6,7 @@ function gateSays(place) {
     for (const r of rowsAt({ ...place, mode: "chained", block: null, tap })) {
       if (r.layer === "runtime") continue;
       const passed = r.max_abs.filter((value) => !infinite(value) && value < digest.gate.max_abs).length;
-      lines.push(`${tap} (${r.layer}): max |Δ| below 1e-5 on ${passed} of ${r.max_abs.length} inputs, at most ${exponent(Math.max(...r.max_abs.map((value) => value ?? Infinity)))}`);
+      lines.push(`${tap} (${r.layer}): max |Δ| below 1e-5 on ${passed} of ${counted(r.max_abs.length, "input")}, at most ${exponent(Math.max(...r.max_abs.map((value) => value ?? Infinity)))}`);
     }
   }
   return lines;
@@ -56,7 +56,7 @@ function tapPage(place) {
   const parts = [
     element("p", {}, ...spaced(back, neighbour(place, -1), neighbour(place, 1), ...siblings(place))),
     element("h2", { tabindex: "-1" }, `${place.variant}, ${place.stage}: ${placeName(place)}, ${place.mode} `, element("span", { class: `word ${failed ? "departs" : "holds"}` }, failed ? "departs" : "holds")),
-    element("p", {}, `${digest.taps[place.tap]?.meaning ?? ""}. Strongest of ${count} comparisons, ${failed} over their limit: ${said}, on ${input.name}.`),
+    element("p", {}, `${digest.taps[place.tap]?.meaning ?? ""}. Strongest of ${counted(count, "comparison")}, ${failed} over ${count === 1 ? "its" : "their"} limit: ${said}, on ${input.name}.`),
     element("div", { class: "scroll", tabindex: 0 }, element("table", { class: "text" }, element("tbody", {}, ...figuresOf(r).map(([name, value]) => row(element("th", { scope: "row" }, name), value))))),
   ];
   if (worst.profile) {
