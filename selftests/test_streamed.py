@@ -57,6 +57,7 @@ def test_an_excerpt_has_the_blocks_it_names():
     assert np.array_equal(part["blocks.1.ls1.gamma"], whole["blocks.6.ls1.gamma"])
     assert part["norm.weight"] is whole["norm.weight"]
     assert part.variant.number(2) == 11
+    assert "blocks.2.ls1.gamma" in part and part.get("blocks.3.ls1.gamma") is None
     assert Excerpt(part, (2,)).variant.numbers == (11,)
     assert part.digest != Excerpt(whole, (0, 5, 11)).digest
 
