@@ -12,6 +12,7 @@ pytest.register_assert_rewrite(*pytest_plugins)
 
 from fixtures import collection, course, options, outcomes, plugin  # noqa: E402
 from fixtures.session import SESSION, is_worker  # noqa: E402
+from parity.errors import ParityError  # noqa: E402
 from reports import faults, terminal  # noqa: E402
 
 
@@ -28,15 +29,27 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return course.header(config)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem():
+    return collection.of_a_variant((yield))
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     collection.itemcollected(item)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -k and -m take any away
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     collection.in_pipeline_order(config.stash[SESSION], items)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
+    if not is_worker(session.config):
+        try:
+            collection.check(session.config, session.items)
+        except ParityError as error:
+            raise pytest.UsageError(str(error)) from None
     if not session.config.option.collectonly:
         course.begin(session.config, session.items)
 
@@ -55,7 +68,7 @@ def pytest_configure_node(node) -> None:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function):
     try:
         return (yield)
-    except (AssertionError, BaseExceptionGroup) as error:
+    except (AssertionError, BaseExceptionGroup, ParityError) as error:
         if not (found := plugin.departures(error)):
             raise
     finally:  # before the report of the call is made
@@ -70,6 +83,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         run, header = session.config.stash[SESSION], course.run_header(session.config)
         run.told = faults.finish(run.scribe.folder, header)
         header |= {"tests": run.outcomes.told(), "exit": outcomes.exit_of(session.exitstatus)}
+        course.nothing_selected(session)
         run.finished = terminal.finish(run.scribe.folder, header)
         if run.finished and run.finished.short and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

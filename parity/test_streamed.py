@@ -10,7 +10,7 @@ from parity.strategies import SQUARE
 
 
 @pytest.mark.contract("reference")
-@pytest.mark.stages("meta", "equimo", "mapped", "onnx")
+@pytest.mark.stages("meta", "equimo", "mapped", "onnx", "ports")
 def test_every_block_alone_and_in_the_chain(stage, measure_on, gauge):
     measure_on(SQUARE)
     gauge.hold()
