@@ -14,7 +14,10 @@ import pytest
 
 from fixtures.command import main
 from fixtures.commands import COMMANDS
-from selftests.documents import DOCUMENTS, ROOT, anchors, blocks, links, options
+from fixtures.trial import attempt
+from parity.faults import catalogue
+from selftests.documents import DOCUMENTS, ROOT, absent, anchors, blocks, links, options
+from selftests.test_faults import INPUTS
 
 #: What no help names: a word for any option, and pytest's other spelling of --junit-xml.
 UNNAMED = {"--option", "--junitxml"}
@@ -61,8 +64,13 @@ def runnable(language):
 
 @pytest.mark.parametrize("document", runnable("sh"))
 def test_the_commands_of_a_document_run_one_after_another(document, checkout):
+    """And print what the document shows below them."""
     folder, environment = checkout
+    printed = ""
     for block in blocks(document):
+        if not block.language and not block.spared:
+            missing = absent(block.text, printed)
+            assert not missing, f"{document}:{block.line} shows, not printed: {missing}\n{printed}"
         if block.language != "sh" or block.spared:
             continue
         shown = subprocess.run(
@@ -71,6 +79,7 @@ def test_the_commands_of_a_document_run_one_after_another(document, checkout):
         )  # fmt: skip
         assert shown.returncode == 0, f"{document}:{block.line}\n{block.text}\n{shown.stdout}"
         assert "Traceback" not in shown.stdout
+        printed = shown.stdout
 
 
 @pytest.mark.parametrize("document", runnable("python"))
@@ -84,7 +93,88 @@ def test_what_is_not_run_has_a_reason_that_a_reader_would_accept():
     spared = [block for document in DOCUMENTS for block in blocks(document) if block.spared]
     assert all(len(block.spared.split()) > 3 for block in spared)
     others = {b.language for d in DOCUMENTS for b in blocks(d)} - {"sh", "python"}
-    assert others <= {"toml", "yaml"}, "a language that nobody runs"
+    assert others <= {"", "toml", "yaml"}, "a language that nobody runs"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_shows_stands_below_a_command_that_is_run(document):
+    ran = False
+    for block in blocks(document):
+        if block.language == "sh":
+            ran = not block.spared
+        assert block.language or block.spared or ran, f"{document}:{block.line}: who prints this?"
+
+
+def test_what_is_shown_is_compared_but_for_what_varies():
+    printed = """
+        store: made recording ×4; reused equimo, recording ×2
+        vits16: onnx holds; largest noise ratio 1.51 of limit 3 (onnx, block 7, ls1, B1 1x1 seed=0)
+        compared 6,844 of 6,844 declared taps on 7 inputs, 0 failed, at 1.61e+06
+        times the rounding floor
+        report: /home/me/out/index.html
+    """
+    for right in (
+        "vits16: onnx holds; largest … report: /tmp/index.html",
+        "largest noise ratio 2.30 of limit 5.5 (meta, cls, B2 1x1 seed=1)\ncompared 6,844 of 6,844 …",
+        "0 failed, at 700 times the rounding floor",
+        "store: made equimo, recording ×6; reused nothing",
+    ):
+        assert not absent(right, printed), right
+    for wrong in (
+        "store: made equimo, recording ×5; reused nothing",
+        "on 6 inputs",
+        "1 failed",
+        "report: … compared",
+        "onnx departs",
+        "report: /tmp/other.html",
+    ):
+        assert absent(wrong, printed), wrong
+
+
+#: How the column of a table is headed that tells how strong a mistake shows.
+_RATIO = re.compile("times the floor|noise ratio, ")
+
+
+def _rows_of_mistakes():
+    """The rows of the documents' tables of mistakes: the mistake, the other cells by column."""
+    for document in DOCUMENTS:
+        columns: list[str] = []
+        for line in _text(document).splitlines():
+            if not line.startswith("|"):
+                columns = []
+                continue
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            if any(_RATIO.match(cell) for cell in cells):
+                columns = cells
+            elif columns and cells[0].strip("- "):
+                told = dict(zip(columns, cells, strict=True))
+                yield pytest.param(told, id=f"{document}-{cells[0]}")
+
+
+def _text(file: str) -> str:
+    return (ROOT / file).read_text("utf-8")
+
+
+@pytest.mark.parametrize("told", list(_rows_of_mistakes()))
+def test_a_mistake_is_as_strong_as_the_documents_say(told, vits16):
+    """To a factor of two: the ratio is that of the first input that shows it."""
+    name = told.get("fault") or told["passes the gate"]
+    trial = attempt(catalogue()[name], vits16, "equimo", INPUTS.inputs)
+    (ratio,) = (figure for column, figure in told.items() if _RATIO.match(column))
+    assert 0.5 < trial.record["ratio"] / float(ratio.replace(",", "")) < 2
+    if "fault" in told:
+        assert trial.record["named"] == told["named at"]
+        assert trial.gate.passed == told["the published 1e-5 gate"].startswith("passes")
+    else:
+        assert trial.gate.passed
+        assert 0.5 < trial.gate.max_abs / float(told[r"max \|Δ\| there"]) < 2
+
+
+def test_numbers_of_mistakes_are_those_of_the_catalogue_and_of_the_picture():
+    (told,) = re.findall(r"mistakes that porters make, (\d+)\s+of\s+them", _text("README.md"))
+    assert int(told) == len(catalogue())
+    drawn = re.findall(r"(\d+) wrong ones", _text("docs/images/yardstick.svg"))
+    assert re.findall(r"Here are (\d+) mistakes", _text("docs/yardstick.md")) == drawn
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
