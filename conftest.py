@@ -6,14 +6,14 @@ import pytest
 collect_ignore = ["parity/cells"]
 
 pytest_plugins = [
-    "fixtures.options", "fixtures.collection", "fixtures.plugin", "fixtures.snapshots",
+    "dinov3_parity.fixtures.options", "dinov3_parity.fixtures.collection", "dinov3_parity.fixtures.plugin", "dinov3_parity.fixtures.snapshots",
 ]  # fmt: skip
 pytest.register_assert_rewrite(*pytest_plugins)
 
-from fixtures import collection, course, options, outcomes, plugin  # noqa: E402
-from fixtures.session import SESSION, is_worker  # noqa: E402
-from parity.errors import ParityError  # noqa: E402
-from reports import faults, terminal  # noqa: E402
+from dinov3_parity.fixtures import collection, course, options, outcomes, plugin  # noqa: E402
+from dinov3_parity.fixtures.session import SESSION, is_worker  # noqa: E402
+from dinov3_parity.parity.errors import ParityError  # noqa: E402
+from dinov3_parity.reports import faults, terminal  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)  # a profile that is none is told before Hypothesis trips over it

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from parity.measurements import CHAINED, ISOLATED
-from parity.taps import BLOCK, EMBED, HEAD, taps_of
-from parity.taps import CHAINED as HANDED_ON
-from parity.variants import Variant
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED
+from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, taps_of
+from dinov3_parity.parity.taps import CHAINED as HANDED_ON
+from dinov3_parity.parity.variants import Variant
 
 #: A place is a block's number or the name of a part outside the blocks.
 Place = int | str

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from parity.cells.cell import CRASH, DRIFT, UNSUPPORTED, Cell, Record
-from parity.errors import ParityError
+from dinov3_parity.parity.cells.cell import CRASH, Cell, DRIFT, Record, UNSUPPORTED
+from dinov3_parity.parity.errors import ParityError
 
 FILE = Path(__file__).with_name("deviations.toml")
 _KEYS = {

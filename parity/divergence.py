@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from parity.measurements import CHAINED, ISOLATED, Measurement
-from parity.taps import PARTS, TAPS
-from parity.words import counted
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.taps import PARTS, TAPS
+from dinov3_parity.parity.words import counted
 
 #: The pipeline's order: each stage derives its weights from the one before.
 PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")

@@ -8,14 +8,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from parity import divergence, picture, yardstick
-from parity.contract import PUBLISHED, Contract, Place, size
-from parity.inputs import Input
-from parity.measurements import CHAINED, ISOLATED, Measurement, measurement
-from parity.profile import profile
-from parity.taps import TAPS, extent
-from parity.variants import Variant
-from parity.words import counted
+from dinov3_parity.parity import divergence, picture, yardstick
+from dinov3_parity.parity.contract import Contract, PUBLISHED, Place, size
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement, measurement
+from dinov3_parity.parity.profile import profile
+from dinov3_parity.parity.taps import TAPS, extent
+from dinov3_parity.parity.variants import Variant
+from dinov3_parity.parity.words import counted
 
 Shown = Mapping[str, np.ndarray]
 

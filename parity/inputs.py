@@ -13,8 +13,8 @@ from functools import cache
 
 import numpy as np
 
-from parity.errors import ParityError
-from parity.variants import NORMALIZATION
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.variants import NORMALIZATION
 
 PATCH = 16
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from parity.variants import Variant
+from dinov3_parity.parity.variants import Variant
 
 Shape = tuple[int, ...]
 

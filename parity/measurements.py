@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity.inputs import Input
-from parity.yardstick import Comparison
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.yardstick import Comparison
 
 ISOLATED, CHAINED = "isolated", "chained"
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.measurements import Measurement
-from parity.profile import stands_out
-from parity.taps import TAPS
-from parity.variants import Variant
+from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.profile import stands_out
+from dinov3_parity.parity.taps import TAPS
+from dinov3_parity.parity.variants import Variant
 
 _NUMBERS = 8 * 16  # up to that many patches are drawn as numbers, larger grids as shades
 _SHADES = " ·░▒▓█"

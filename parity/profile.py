@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.taps import TAPS
-from parity.yardstick import Standard, errors_by_token
+from dinov3_parity.parity.taps import TAPS
+from dinov3_parity.parity.yardstick import Standard, errors_by_token
 
 #: Along an axis that is longer, neighbours share a figure: the largest among them.
 POINTS = 128

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from parity.variants import Variant
+from dinov3_parity.parity.variants import Variant
 
 EMBED, BLOCK, HEAD = "embed", "block", "head"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from parity.layout import layout
+from dinov3_parity.parity.layout import layout
 
 
 def test_layout_of_the_state_dict(variant, snapshot):

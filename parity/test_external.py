@@ -2,10 +2,10 @@
 
 import pytest
 
-from parity.gauge import hold_published
-from parity.measurements import CHAINED
-from parity.strategies import SQUARE
-from parity.taps import HEAD
+from dinov3_parity.parity.gauge import hold_published
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.strategies import SQUARE
+from dinov3_parity.parity.taps import HEAD
 
 
 @pytest.mark.contract("file")

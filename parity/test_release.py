@@ -2,9 +2,9 @@
 
 import pytest
 
-from parity.gauge import hold_published
-from parity.measurements import CHAINED
-from parity.taps import HEAD
+from dinov3_parity.parity.gauge import hold_published
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.taps import HEAD
 
 
 @pytest.mark.contract("whole model")

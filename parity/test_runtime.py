@@ -6,9 +6,9 @@ taps are measured too, and its result must be as faithful as the file's.
 
 import pytest
 
-from parity.gauge import hold_published
-from parity.measurements import CHAINED
-from parity.taps import HEAD
+from dinov3_parity.parity.gauge import hold_published
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.taps import HEAD
 
 
 @pytest.mark.contract("file")

@@ -6,7 +6,7 @@ input and on its own, and lets it go.
 
 import pytest
 
-from parity.strategies import SQUARE
+from dinov3_parity.parity.strategies import SQUARE
 
 
 @pytest.mark.contract("reference")

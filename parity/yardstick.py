@@ -33,8 +33,8 @@ from functools import cached_property
 
 import numpy as np
 
-from parity.limits import limits
-from parity.taps import TAPS
+from dinov3_parity.parity.limits import limits
+from dinov3_parity.parity.taps import TAPS
 
 EPS32 = float(np.finfo(np.float32).eps)
 TINY32 = float(np.finfo(np.float32).tiny)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from parity.layout import layout
-from parity.measurements import CHAINED, Measurement
-from parity.variants import VARIANTS
+from dinov3_parity.parity.layout import layout
+from dinov3_parity.parity.measurements import CHAINED, Measurement
+from dinov3_parity.parity.variants import VARIANTS
 
 
 def of(name: str, run: dict[str, Any], found: list[Measurement]) -> dict[str, Any]:

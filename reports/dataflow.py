@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from parity.taps import BLOCK, EMBED, HEAD, TAPS
-from parity.variants import Variant
+from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, TAPS
+from dinov3_parity.parity.variants import Variant
 
 #: A panel's title and taps; a block is drawn in two halves, which meet in the residual sum.
 _HALF = "residual1"

@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parity import taps
-from parity.contract import PUBLISHED
-from parity.divergence import Divergence, at_place, quoted, strength_of
-from parity.faults import Fault, catalogue
-from parity.gauge import GATE_COSINE, GATE_MAX_ABS
-from parity.measurements import CHAINED, Measurement
-from parity.picture import parted
-from parity.profile import stands_out
-from parity.variants import VARIANTS
-from parity.yardstick import OTHER_SHAPE, ROUNDING
+from dinov3_parity.parity import taps
+from dinov3_parity.parity.contract import PUBLISHED
+from dinov3_parity.parity.divergence import Divergence, at_place, quoted, strength_of
+from dinov3_parity.parity.faults import Fault, catalogue
+from dinov3_parity.parity.gauge import GATE_COSINE, GATE_MAX_ABS
+from dinov3_parity.parity.measurements import CHAINED, Measurement
+from dinov3_parity.parity.picture import parted
+from dinov3_parity.parity.profile import stands_out
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.yardstick import OTHER_SHAPE, ROUNDING
 
 #: As many suspects are named in full.
 SUSPECTS = 8

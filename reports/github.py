@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from reports.verdicts import DEPARTS, Verdict
+from dinov3_parity.reports.verdicts import DEPARTS, Verdict
 
 #: GitHub shows ten of a kind for each step.
 MOST = 10

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from parity import taps
-from parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity import taps
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
 
 _ORDER = {name: index for index, name in enumerate(taps.TAPS)}
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
-from parity.words import counted
+from dinov3_parity.parity.words import counted
 
 _HERE = Path(__file__).parent
 VENDORED = _HERE / "vendor"

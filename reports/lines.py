@@ -12,9 +12,9 @@ from sys import intern
 from types import NoneType
 from typing import Any
 
-from parity.measurements import CHAINED, ISOLATED, Measurement
-from parity.taps import BLOCK, TAPS, extent
-from parity.variants import VARIANTS
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.taps import BLOCK, TAPS, extent
+from dinov3_parity.parity.variants import VARIANTS
 
 
 def _refuse(token: str) -> None:

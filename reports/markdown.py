@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from parity import picture
-from parity.divergence import strength_of
-from parity.measurements import Measurement
-from parity.variants import VARIANTS
-from parity.words import counted
-from reports.comparison import DEPARTS, HOLDS, WORSE, Comparison, figure
-from reports.evidence import Case
-from reports.records import Run
-from reports.verdicts import Verdict
+from dinov3_parity.parity import picture
+from dinov3_parity.parity.divergence import strength_of
+from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.words import counted
+from dinov3_parity.reports.comparison import Comparison, DEPARTS, HOLDS, WORSE, figure
+from dinov3_parity.reports.evidence import Case
+from dinov3_parity.reports.records import Run
+from dinov3_parity.reports.verdicts import Verdict
 
 SUMMARY, REPRODUCER = "summary.md", "reproducer.md"
 

@@ -13,23 +13,23 @@ from typing import Any
 
 from packaging.version import Version
 
-from parity import deviations
-from parity.cells.cell import (
+from dinov3_parity.parity import deviations
+from dinov3_parity.parity.cells.cell import (
     ABSENT,
     CRASH,
+    Cell,
     DRIFT,
     FLOAT32,
     LOW,
     OK,
-    UNSUPPORTED,
-    Cell,
     Record,
+    UNSUPPORTED,
     record,
 )
-from parity.cells.nursery import LEVELS
-from parity.errors import ParityError
-from parity.words import counted
-from reports import heatmap, html
+from dinov3_parity.parity.cells.nursery import LEVELS
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.words import counted
+from dinov3_parity.reports import heatmap, html
 
 RECORDS, RUN = "cells.jsonl", "run.json"
 _GENERATED = re.compile(r"testenv:ort1\.\{([\d,]+)\}")

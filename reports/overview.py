@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-from parity import picture, taps
-from parity.measurements import ISOLATED, Measurement
-from parity.variants import VARIANTS, Variant
-from reports import address, costs, dataflow, heatmap, html, thumbnails
-from reports.digest import digest, packed
-from reports.evidence import Case
-from reports.markdown import REPRODUCER
-from reports.records import Run
-from reports.verdicts import DEPARTS, HOLDS, REPEATS, Edge, Verdict
+from dinov3_parity.parity import picture, taps
+from dinov3_parity.parity.measurements import ISOLATED, Measurement
+from dinov3_parity.parity.variants import VARIANTS, Variant
+from dinov3_parity.reports import address, costs, dataflow, heatmap, html, thumbnails
+from dinov3_parity.reports.digest import digest, packed
+from dinov3_parity.reports.evidence import Case
+from dinov3_parity.reports.markdown import REPRODUCER
+from dinov3_parity.reports.records import Run
+from dinov3_parity.reports.verdicts import DEPARTS, Edge, HOLDS, REPEATS, Verdict
 
 #: Rows of the table of places that a page has without its script.
 ROWS = 60

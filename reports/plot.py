@@ -1,4 +1,4 @@
-"""The yardstick beside the published gate, as a picture: ``python -m reports.plot BOARD RUN FILE``.
+"""The yardstick beside the published gate, as a picture: ``python -m dinov3_parity.reports.plot BOARD RUN FILE``.
 
 BOARD is a folder with the scoreboard of the fault catalogue (faults.json), RUN one of a run without
 faults, FILE the picture to write. Needs matplotlib, which the suite does without otherwise.
@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from parity.contract import PUBLISHED
-from parity.gauge import GATE_MAX_ABS
-from parity.limits import LIMITS
-from parity.measurements import CHAINED
-from reports.faults import FILE as FAULTS
-from reports.run import MEASUREMENTS
+from dinov3_parity.parity.contract import PUBLISHED
+from dinov3_parity.parity.gauge import GATE_MAX_ABS
+from dinov3_parity.parity.limits import LIMITS
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.reports.faults import FILE as FAULTS
+from dinov3_parity.reports.run import MEASUREMENTS
 
 #: Below this all differences are drawn at it: a stage may agree with Meta bit for bit.
 _LEFT = 1e-7

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity.errors import ParityError
-from parity.measurements import Measurement
-from parity.words import counted
-from reports import lines
-from reports.header import filled
-from reports.run import (
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.words import counted
+from dinov3_parity.reports import lines
+from dinov3_parity.reports.header import filled
+from dinov3_parity.reports.run import (
     DECLARED,
     FAILED,
     FRAGMENTS,

@@ -21,11 +21,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from parity import measurements
-from parity.gauge import Account
-from parity.inputs import parse
-from parity.measurements import Measurement
-from parity.words import counted
+from dinov3_parity.parity import measurements
+from dinov3_parity.parity.gauge import Account
+from dinov3_parity.parity.inputs import parse
+from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.words import counted
 
 MEASUREMENTS, RUN, FRAGMENTS = "measurements.jsonl", "run.json", "fragments"
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from parity.errors import ParityError
-from reports import (
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.reports import (
     comparison,
     deviations,
     evidence,
@@ -22,12 +22,12 @@ from reports import (
     matrix,
     overview,
 )
-from reports.comparison import Comparison
-from reports.evidence import Case
-from reports.markdown import REPRODUCER, SUMMARY
-from reports.records import Run, joined, read
-from reports.run import FRAGMENTS, MEASUREMENTS, RUN
-from reports.verdicts import DEPARTS, Verdict, verdict
+from dinov3_parity.reports.comparison import Comparison
+from dinov3_parity.reports.evidence import Case
+from dinov3_parity.reports.markdown import REPRODUCER, SUMMARY
+from dinov3_parity.reports.records import Run, joined, read
+from dinov3_parity.reports.run import FRAGMENTS, MEASUREMENTS, RUN
+from dinov3_parity.reports.verdicts import DEPARTS, Verdict, verdict
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity.measurements import Measurement
-from parity.words import counted
-from reports import costs, faults, github
-from reports.records import joined, read
-from reports.run import MEASUREMENTS, RUN, merge, rewrite
-from reports.site import Site
-from reports.verdicts import DEPARTS, HOLDS, Edge
+from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.words import counted
+from dinov3_parity.reports import costs, faults, github
+from dinov3_parity.reports.records import joined, read
+from dinov3_parity.reports.run import MEASUREMENTS, RUN, merge, rewrite
+from dinov3_parity.reports.site import Site
+from dinov3_parity.reports.verdicts import DEPARTS, Edge, HOLDS
 
 #: What a terminal, or a CI engine that reads its lines, would take for more than text.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

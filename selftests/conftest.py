@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.pipeline import Pipeline
-from fixtures.session import SESSION
-from fixtures.store import Store
-from fixtures.synthetic import Synthetic
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.session import SESSION
+from dinov3_parity.fixtures.store import Store
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.parity.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
 

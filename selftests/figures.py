@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fixtures.session import FILE_INPUTS
-from parity import contract, measurements
-from parity.inputs import CONTENTS, Input
-from parity.limits import LIMITS
-from parity.measurements import CHAINED, ISOLATED, Measurement
-from parity.profile import POINTS
-from parity.strategies import SCALES, SMALL, SQUARE, WEIGHTS
-from parity.taps import TAPS, extent
-from parity.variants import Variant
-from parity.yardstick import EPS32, ROUNDING
+from dinov3_parity.fixtures.session import FILE_INPUTS
+from dinov3_parity.parity import contract, measurements
+from dinov3_parity.parity.inputs import CONTENTS, Input
+from dinov3_parity.parity.limits import LIMITS
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.profile import POINTS
+from dinov3_parity.parity.strategies import SCALES, SMALL, SQUARE, WEIGHTS
+from dinov3_parity.parity.taps import TAPS, extent
+from dinov3_parity.parity.variants import Variant
+from dinov3_parity.parity.yardstick import EPS32, ROUNDING
 
 #: What the ``quick`` profile draws.
 INPUTS = (

@@ -28,8 +28,8 @@ import onnx
 from numpy.lib import format as npy
 from onnx import TensorProto, helper
 
-from fixtures.command import main
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures.command import main
+from dinov3_parity.parity.variants import VARIANTS
 
 #: One block of 128: a megabyte. It has the modules of vits16; the other adds those of the sat493m.
 SMALL = replace(
@@ -47,8 +47,8 @@ ADVICE = re.compile(
 
 def known(patch) -> None:
     """Make both variants known to the commands, as if they had been released."""
-    from fixtures import checkpoints, release, shards
-    from fixtures.commands import bundle, shared
+    from dinov3_parity.fixtures import checkpoints, release, shards
+    from dinov3_parity.fixtures.commands import bundle, shared
 
     for module in (checkpoints, release, bundle, shared):
         patch.setattr(module, "VARIANTS", {**VARIANTS, SMALL.name: SMALL, SAT.name: SAT})
@@ -246,7 +246,7 @@ def _audit(event: str, arguments: tuple) -> None:
         if path.suffix == ".pyc" or "__pycache__" in path.parts:
             return  # what Python itself keeps of a module that it imports
     elif event == "subprocess.Popen":
-        if arguments[1][1:3] == ["-m", "parity.cells.nursery"]:
+        if arguments[1][1:3] == ["-m", "dinov3_parity.parity.cells.nursery"]:
             return
         path = Path(os.fsdecode(arguments[0]))
     elif event in ("os.symlink", "os.link"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from parity.variants import Variant
+from dinov3_parity.parity.variants import Variant
 
 #: Meta's names to those of transformers' port, within a block.
 _NAMES = {

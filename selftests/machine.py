@@ -15,9 +15,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fixtures.store import Store
-from parity.errors import ParityError
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures.store import Store
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.variants import VARIANTS
 
 #: A model as small as the real converters take it: 4 MB as an ``equimo`` artifact, half a second.
 SMALL = replace(
@@ -35,15 +35,15 @@ def write_thing(folder: Path) -> None:
 
 
 def _pipeline(store: Store):
-    from fixtures.pipeline import Pipeline
-    from fixtures.synthetic import Synthetic
+    from dinov3_parity.fixtures.pipeline import Pipeline
+    from dinov3_parity.fixtures.synthetic import Synthetic
 
     return Pipeline(SMALL, Synthetic(SMALL), store)
 
 
 def _settings(root: str) -> None:
     """What the suite sets before a framework is imported, without opening a store for it."""
-    from fixtures.pipeline import quiet_frameworks
+    from dinov3_parity.fixtures.pipeline import quiet_frameworks
 
     store = object.__new__(Store)
     store.root = Path(root)
@@ -52,17 +52,17 @@ def _settings(root: str) -> None:
 
 def _load(what: str) -> None:
     """Import what a stage's making needs, so that the making alone lies between go and result."""
-    from fixtures.pipeline import STAGES
+    from dinov3_parity.fixtures.pipeline import STAGES
 
     if what == "recording":
-        import fixtures.meta  # noqa: F401
+        import dinov3_parity.fixtures.meta  # noqa: F401
     while what in STAGES and what != "meta":
         STAGES[what].load()
         what = STAGES[what].parent
 
 
 def _drawn():
-    from parity.inputs import Input
+    from dinov3_parity.parity.inputs import Input
 
     return Input(1, (2, 3), 0)
 
@@ -102,7 +102,7 @@ def _note(file: Path, word: str) -> None:
 
 
 def _instrument(file: Path, what: str, company: int) -> None:
-    from fixtures.pipeline import STAGES
+    from dinov3_parity.fixtures.pipeline import STAGES
 
     for name in ("equimo", "mapped"):
         if name == what or STAGES[what].parent == name:
@@ -123,8 +123,8 @@ def _counted(maker, name: str, file: Path, company: int):
 def judge(root: str, stages: list[str]) -> dict:
     """What the suite says of stages in this store: every comparison's ratio, and whether all hold."""
     _settings(root)
-    from fixtures.trial import measured
-    from parity.taps import EMBED, HEAD
+    from dinov3_parity.fixtures.trial import measured
+    from dinov3_parity.parity.taps import EMBED, HEAD
 
     _ready()
     store = Store(Path(root))

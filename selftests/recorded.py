@@ -16,19 +16,28 @@ from typing import Any
 
 import numpy as np
 
-from fixtures.outcomes import Standing
-from parity import divergence, measurements, picture
-from parity.cells.cell import CRASH, DRIFT, LOW, OK, THREADS, UNSUPPORTED, Cell, Record
-from parity.cells.nursery import LEVELS
-from parity.gauge import Account
-from parity.inputs import Input
-from parity.limits import LIMITS
-from parity.measurements import CHAINED, ISOLATED, Measurement
-from parity.strategies import SMALL, SQUARE
-from parity.taps import TAPS, extent
-from parity.variants import VARIANTS, Variant
-from reports import costs
-from reports.run import FRAGMENTS, MEASUREMENTS, RUN, Scribe
+from dinov3_parity.fixtures.outcomes import Standing
+from dinov3_parity.parity import divergence, measurements, picture
+from dinov3_parity.parity.cells.cell import (
+    CRASH,
+    Cell,
+    DRIFT,
+    LOW,
+    OK,
+    Record,
+    THREADS,
+    UNSUPPORTED,
+)
+from dinov3_parity.parity.cells.nursery import LEVELS
+from dinov3_parity.parity.gauge import Account
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.limits import LIMITS
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.strategies import SMALL, SQUARE
+from dinov3_parity.parity.taps import TAPS, extent
+from dinov3_parity.parity.variants import VARIANTS, Variant
+from dinov3_parity.reports import costs
+from dinov3_parity.reports.run import FRAGMENTS, MEASUREMENTS, RUN, Scribe
 from selftests.figures import (
     EXPORTED,
     HONEST,

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from parity import measurements
-from reports import html, site
-from reports.run import MEASUREMENTS
+from dinov3_parity.parity import measurements
+from dinov3_parity.reports import html, site
+from dinov3_parity.reports.run import MEASUREMENTS
 from selftests import recorded
 from selftests.browser import axe, browser, opened, paints  # noqa: F401 (fixtures)
 

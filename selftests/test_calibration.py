@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from fixtures.session import SESSION
-from parity.inputs import parse
-from parity.limits import LIMITS, MARGIN
-from parity.measurements import CHAINED, ISOLATED
-from parity.strategies import plan
-from parity.taps import BLOCK, EMBED, HEAD, TAPS, taps_of
-from parity.taps import CHAINED as HANDED_ON
-from parity.variants import VARIANTS
-from parity.yardstick import Comparison, compare
+from dinov3_parity.fixtures.session import SESSION
+from dinov3_parity.parity.inputs import parse
+from dinov3_parity.parity.limits import LIMITS, MARGIN
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED
+from dinov3_parity.parity.strategies import plan
+from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, TAPS, taps_of
+from dinov3_parity.parity.taps import CHAINED as HANDED_ON
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.yardstick import Comparison, compare
 
 VITS16 = VARIANTS["vits16"]
 PORTS = ("equimo", "mapped", "onnx")

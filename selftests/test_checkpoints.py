@@ -7,12 +7,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from fixtures import checkpoints, release
-from fixtures.store import Store
-from fixtures.synthetic import PROFILES, Synthetic
-from parity.errors import ParityError
-from parity.layout import layout
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures import checkpoints, release
+from dinov3_parity.fixtures.store import Store
+from dinov3_parity.fixtures.synthetic import PROFILES, Synthetic
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.layout import layout
+from dinov3_parity.parity.variants import VARIANTS
 
 VITS16 = VARIANTS["vits16"]
 

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from fixtures.command import main
-from fixtures.commands import COMMANDS
-from fixtures.workflow import paths
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.commands import COMMANDS
+from dinov3_parity.fixtures.workflow import paths
+from dinov3_parity.parity.variants import VARIANTS
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -30,7 +30,7 @@ def test_every_command_says_what_it_returns_and_gives_an_example(name, capsys):
 
 
 def test_machines_are_told_what_the_store_holds(tmp_path, capsys):
-    from fixtures.store import Store
+    from dinov3_parity.fixtures.store import Store
 
     store = Store(tmp_path / "store")
     store.fetch("thing", "vits16", {"code": "1"}, lambda folder: (folder / "x").write_text("abc"))

@@ -4,8 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from reports import comparison, records
-from reports.comparison import BETTER, DEPARTS, GONE, HOLDS, NEW, WORSE, compare, figure
+from dinov3_parity.reports import comparison, records
+from dinov3_parity.reports.comparison import (
+    BETTER,
+    DEPARTS,
+    GONE,
+    HOLDS,
+    NEW,
+    WORSE,
+    compare,
+    figure,
+)
 from selftests import recorded
 from selftests.test_divergence import clean, taken
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from parity import divergence
-from parity.inputs import Input
-from parity.measurements import CHAINED, ISOLATED, measurement
-from parity.taps import TAPS
-from parity.yardstick import Comparison
+from dinov3_parity.parity import divergence
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED, measurement
+from dinov3_parity.parity.taps import TAPS
+from dinov3_parity.parity.yardstick import Comparison
 
 
 def taken(tap, ratio, block=0, stage="equimo", mode=ISOLATED, problem=""):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.command import main
-from fixtures.commands import COMMANDS
-from fixtures.trial import attempt
-from parity.faults import catalogue
+from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.commands import COMMANDS
+from dinov3_parity.fixtures.trial import attempt
+from dinov3_parity.parity.faults import catalogue
 from selftests.documents import DOCUMENTS, ROOT, absent, anchors, blocks, links, options
 from selftests.test_faults import INPUTS
 
@@ -224,7 +224,7 @@ def test_options_that_a_document_names_exist(document, known):
 
 
 def test_the_yardsticks_picture_is_drawn_from_records(tmp_path):
-    from reports import plot
+    from dinov3_parity.reports import plot
 
     (tmp_path / "faults.json").write_text(
         json.dumps({"faults": [

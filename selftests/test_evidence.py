@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from parity import divergence
-from parity.inputs import Input
-from parity.measurements import CHAINED
-from reports.evidence import case, suspects
+from dinov3_parity.parity import divergence
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.reports.evidence import case, suspects
 from selftests.test_divergence import clean, taken, with_faults
 
 

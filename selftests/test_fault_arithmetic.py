@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.faults import catalogue
-from parity.variants import VARIANTS
+from dinov3_parity.parity.faults import catalogue
+from dinov3_parity.parity.variants import VARIANTS
 
 VITS16, VITB16 = VARIANTS["vits16"], VARIANTS["vitb16"]
 FAULTS = catalogue()

@@ -11,18 +11,18 @@ from dataclasses import replace
 import pytest
 from hypothesis import find, settings
 
-from fixtures.injection import applies, injected
-from fixtures.pipeline import Pipeline
-from fixtures.sensitivity import KINDS, NEAREST, Sensitivity, nearest
-from fixtures.session import SESSION
-from fixtures.synthetic import Synthetic
-from fixtures.trial import attempt, measured
-from parity.faults import HIDDEN, Site, catalogue, like_rounding
-from parity.limits import limits
-from parity.strategies import PROFILES, QUICK_AREA, TRAPS, Plan, inputs, plan
-from parity.taps import EMBED, HEAD, PARTS, TAPS, taps_of
-from parity.variants import VARIANTS
-from reports import faults as scoreboard
+from dinov3_parity.fixtures.injection import applies, injected
+from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.sensitivity import KINDS, NEAREST, Sensitivity, nearest
+from dinov3_parity.fixtures.session import SESSION
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.trial import attempt, measured
+from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding
+from dinov3_parity.parity.limits import limits
+from dinov3_parity.parity.strategies import PROFILES, Plan, QUICK_AREA, TRAPS, inputs, plan
+from dinov3_parity.parity.taps import EMBED, HEAD, PARTS, TAPS, taps_of
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.reports import faults as scoreboard
 
 VITS16 = VARIANTS["vits16"]
 

@@ -23,12 +23,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import fetching, partial
-from fixtures.command import main
-from fixtures.fetching import fetch, how_to_get_a_link, secret
-from fixtures.links import FORM, Link
-from parity.errors import ParityError
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures import fetching, partial
+from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.fetching import fetch, how_to_get_a_link, secret
+from dinov3_parity.fixtures.links import FORM, Link
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.variants import VARIANTS
 
 BODY = b"PK\x03\x04" + random.Random(1).randbytes(150_000)
 OTHER = b"PK\x03\x04" + random.Random(2).randbytes(150_000)
@@ -808,7 +808,7 @@ def test_a_killed_process_leaves_a_partial_file_that_the_next_goes_on_from(get, 
     server.script += [stalling]
     program = (
         "import sys; from dataclasses import replace; from pathlib import Path\n"
-        "from fixtures.fetching import fetch\n"
+        "from dinov3_parity.fixtures.fetching import fetch\n"
         "fetch(sys.stdin.read(), None, Path(sys.argv[1]))"
     )
     root = Path(__file__).parent.parent

@@ -26,8 +26,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from fixtures import release, shards
-from fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures import release, shards
+from dinov3_parity.fixtures.synthetic import Synthetic
 from selftests import hostile
 from selftests.hostile import (
     SAT,
@@ -930,9 +930,9 @@ def test_compare_refuses_an_eqx_as_export_does(room, case):
 
 def _read_leaves(file):
     """What the commands read of a file; None where they refuse it, in a paragraph."""
-    from fixtures import mapped, pytrees
-    from fixtures.workflow import leaves as reader
-    from parity.errors import ParityError
+    from dinov3_parity.fixtures import mapped, pytrees
+    from dinov3_parity.fixtures.workflow import leaves as reader
+    from dinov3_parity.parity.errors import ParityError
 
     try:
         model = reader.read(file, mapped.skeleton(SMALL), "jax2onnx's example of small")
@@ -1186,8 +1186,8 @@ def test_a_function_that_calls_itself_is_not_tapped_forever(room):
 @pytest.mark.parametrize("seed", range(3))
 def test_an_onnx_file_with_a_flipped_bit_is_refused_or_opened(room, seed):
     """Whether what is still a file runs is onnxruntime's to say, in a process of its own."""
-    from fixtures.workflow import subjects
-    from parity.errors import ParityError
+    from dinov3_parity.fixtures.workflow import subjects
+    from dinov3_parity.parity.errors import ParityError
 
     draw, file = random.Random(seed), room.inputs / "in.onnx"
     content = room.good.onnx.read_bytes()
@@ -1494,7 +1494,7 @@ def test_a_result_of_too_long_a_name_is_told(room, command):
 
 
 def test_a_folder_that_vanishes_meanwhile_is_told(room, monkeypatch):
-    from fixtures import mapped
+    from dinov3_parity.fixtures import mapped
 
     place = room.out / "place"
     place.mkdir()

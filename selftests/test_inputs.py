@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parity.errors import ParityError
-from parity.inputs import CONTENTS, Input, parse
-from parity.strategies import PROFILES, Plan
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.inputs import CONTENTS, Input, parse
+from dinov3_parity.parity.strategies import PROFILES, Plan
 
 inputs = st.builds(
     Input,

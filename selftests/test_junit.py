@@ -3,7 +3,7 @@
 import pytest
 from junitparser import JUnitXml
 
-from reports import junit
+from dinov3_parity.reports import junit
 
 HOSTILE = "<b>&\"']]>\x00\x1b[31m\ud800\ufffe é\U0001f600"
 
@@ -46,7 +46,7 @@ def test_each_variant_is_a_suite_and_tests_of_none_have_their_own(tmp_path):
 
 def test_a_case_is_named_as_pytest_names_it(tmp_path):
     names = {
-        BLOCKS: ("parity.test_blocks", "test_every_tap[vits16-onnx]"),
+        BLOCKS: ("dinov3_parity.parity.test_blocks", "test_every_tap[vits16-onnx]"),
         "t.py::Class::test[a::b/c.py]": ("t.Class", "test[a::b/c.py]"),
         "t.py": ("t", "t.py"),
     }

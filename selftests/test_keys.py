@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fixtures import keys
-from fixtures.pipeline import Pipeline
-from fixtures.synthetic import Synthetic
-from parity.inputs import Input
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures import keys
+from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.variants import VARIANTS
 
 SMALL = replace(VARIANTS["vits16"], name="small", dim=128, heads=2, hidden=512, depth=1)
 DRAWN = Input(1, (1, 2), seed=3)
@@ -46,42 +46,42 @@ def code_after(edited, before, after, module):
 
 def test_a_module_three_imports_away_is_part_of_the_key(checkout):
     """mapped imports transfer, which imports errors; equimo's weights come by way of pytrees."""
-    before = keys.code("fixtures.mapped")
+    before = keys.code("dinov3_parity.fixtures.mapped")
     edited = checkout / "parity" / "errors.py"
     after = code_after(
-        edited, "class ParityError(Exception):", "class ParityError(OSError):", "fixtures.mapped"
+        edited, "class ParityError(Exception):", "class ParityError(OSError):", "dinov3_parity.fixtures.mapped"
     )
     assert after != before
 
 
 @pytest.mark.parametrize("file", ["parity/variants.py", "parity/layout.py", "parity/taps.py"])
 def test_the_reference_depends_on_the_tables_of_the_model(checkout, file):
-    assert checkout / file in keys.closure("fixtures.reference")
+    assert checkout / file in keys.closure("dinov3_parity.fixtures.reference")
 
 
 def test_what_a_function_imports_is_part_of_the_key(checkout):
     """The export imports the model of every size when it is called."""
-    assert checkout / "fixtures" / "any_size.py" in keys.closure("fixtures.onnx")
+    assert checkout / "fixtures" / "any_size.py" in keys.closure("dinov3_parity.fixtures.onnx")
 
 
 def test_a_docstring_or_a_comment_remakes_nothing(checkout):
-    before = keys.code("fixtures.reference")
+    before = keys.code("dinov3_parity.fixtures.reference")
     edited = checkout / "fixtures" / "meta.py"
     assert (
-        code_after(edited, "w3(silu(w1 x) * (w2 x)).", "Another text.", "fixtures.reference")
+        code_after(edited, "w3(silu(w1 x) * (w2 x)).", "Another text.", "dinov3_parity.fixtures.reference")
         == before
     )
     assert (
-        code_after(edited, "class Mlp(", "# a comment\nclass Mlp(", "fixtures.reference") == before
+        code_after(edited, "class Mlp(", "# a comment\nclass Mlp(", "dinov3_parity.fixtures.reference") == before
     )
 
 
 def test_a_module_that_is_not_imported_remakes_nothing(checkout):
-    before = keys.code("fixtures.equimo")
+    before = keys.code("dinov3_parity.fixtures.equimo")
     edited = checkout / "reports" / "html.py"
     edited.write_text("x = 1\n")
     forget()
-    assert keys.code("fixtures.equimo") == before
+    assert keys.code("dinov3_parity.fixtures.equimo") == before
 
 
 def test_a_module_that_is_not_there_is_told():

@@ -26,9 +26,9 @@ import lz4.frame
 import onnx
 import pytest
 
-from fixtures import locks
-from fixtures.store import MANIFEST, Store
-from parity.errors import ParityError
+from dinov3_parity.fixtures import locks
+from dinov3_parity.fixtures.store import MANIFEST, Store
+from dinov3_parity.parity.errors import ParityError
 from selftests.machine import SMALL, THING, write_thing
 
 ROOT = Path(__file__).parent.parent
@@ -551,8 +551,8 @@ def test_a_store_that_is_removed_during_a_making_is_told(tmp_path):
 
 
 def test_a_store_that_is_removed_before_a_stage_is_opened_is_told(tmp_path):
-    from fixtures.pipeline import Pipeline
-    from fixtures.synthetic import Synthetic
+    from dinov3_parity.fixtures.pipeline import Pipeline
+    from dinov3_parity.fixtures.synthetic import Synthetic
 
     pipe = Pipeline(SMALL, Synthetic(SMALL), Store(tmp_path / "store"))
     pipe.artifact("equimo")

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from reports import github, markdown
-from reports.header import filled
-from reports.records import Run, joined, read
-from reports.site import REPRODUCER, SUMMARY, Site
+from dinov3_parity.reports import github, markdown
+from dinov3_parity.reports.header import filled
+from dinov3_parity.reports.records import Run, joined, read
+from dinov3_parity.reports.site import REPRODUCER, SUMMARY, Site
 from selftests import recorded
 from selftests.test_divergence import clean, with_faults
 

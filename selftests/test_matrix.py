@@ -14,29 +14,29 @@ import pytest
 from onnx.numpy_helper import from_array, to_array
 from packaging.specifiers import SpecifierSet
 
-from fixtures import bundle as making
-from fixtures.excerpt import Excerpt
-from fixtures.pipeline import Pipeline
-from fixtures.synthetic import Synthetic
-from parity import deviations
-from parity.cells.bundle import MANIFEST, Bundle
-from parity.cells.cell import (
+from dinov3_parity.fixtures import bundle as making
+from dinov3_parity.fixtures.excerpt import Excerpt
+from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.parity import deviations
+from dinov3_parity.parity.cells.bundle import Bundle, MANIFEST
+from dinov3_parity.parity.cells.cell import (
     CRASH,
+    Cell,
     DRIFT,
     LOW,
     OK,
-    UNSUPPORTED,
-    Cell,
     Record,
+    UNSUPPORTED,
     _strongest,
     cells,
     measured,
 )
-from parity.cells.nursery import Nursery
-from parity.deviations import Deviation
-from parity.errors import ParityError
-from parity.variants import VARIANTS
-from reports import html, matrix
+from dinov3_parity.parity.cells.nursery import Nursery
+from dinov3_parity.parity.deviations import Deviation
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.reports import html, matrix
 from selftests.conftest import ROOT
 from selftests.test_report import loads_nothing
 
@@ -390,7 +390,7 @@ def test_a_file_of_ones_own_is_looked_at_and_judged(pipe, folder, tmp_path, nurs
 
 
 def test_a_file_of_other_weights_is_refused_as_such(pipe, store, tmp_path):
-    from fixtures.onnx import export
+    from dinov3_parity.fixtures.onnx import export
 
     part = Excerpt(Synthetic(VARIANTS["vits16"], seed=1), (0,))
     other = Pipeline(part.variant, part, store)

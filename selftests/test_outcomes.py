@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.outcomes import Outcomes, Standing, exit_of, name_of, tell
-from parity.inputs import Input
+from dinov3_parity.fixtures.outcomes import Outcomes, Standing, exit_of, name_of, tell
+from dinov3_parity.parity.inputs import Input
 from selftests.test_divergence import clean, taken, with_faults
 
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from fixtures import photographs
-from fixtures.photographs import load, parse_size
-from parity.errors import ParityError
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures import photographs
+from dinov3_parity.fixtures.photographs import load, parse_size
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.variants import VARIANTS
 
 CHINA = Path(distribution("scikit-learn").locate_file("sklearn/datasets/images/china.jpg"))
 STATISTICS = {  # as the DINOv3 README gives them

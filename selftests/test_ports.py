@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures import fitting, ports
-from fixtures.bookmark import Bookmark
-from fixtures.collection import LAYERS
-from fixtures.convoy import Member, carry
-from fixtures.excerpt import Excerpt
-from fixtures.fitting import Takes
-from fixtures.pipeline import Pipeline
-from fixtures.ports import Port
-from fixtures.reference import Computed
-from fixtures.synthetic import Synthetic
-from parity import contract, measurements
-from parity.errors import ParityError
-from parity.gauge import Gauge
-from parity.inputs import Input
-from parity.strategies import SQUARE
-from parity.variants import VARIANTS
-from reports.run import MEASUREMENTS
+from dinov3_parity.fixtures import fitting, ports
+from dinov3_parity.fixtures.bookmark import Bookmark
+from dinov3_parity.fixtures.collection import LAYERS
+from dinov3_parity.fixtures.convoy import Member, carry
+from dinov3_parity.fixtures.excerpt import Excerpt
+from dinov3_parity.fixtures.fitting import Takes
+from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.ports import Port
+from dinov3_parity.fixtures.reference import Computed
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.parity import contract, measurements
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.gauge import Gauge
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.strategies import SQUARE
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.reports.run import MEASUREMENTS
 from selftests.conftest import ROOT
 
 NUMPY = "docs/examples/numpy_port.py:NumPyPort"

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.picture import draw, parted
-from parity.profile import POINTS, profile
-from parity.taps import TAPS, extent
-from parity.variants import VARIANTS
-from parity.yardstick import compare, standard
+from dinov3_parity.parity.picture import draw, parted
+from dinov3_parity.parity.profile import POINTS, profile
+from dinov3_parity.parity.taps import TAPS, extent
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.yardstick import compare, standard
 from selftests.test_divergence import taken
 
 VITS16 = VARIANTS["vits16"]

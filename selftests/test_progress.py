@@ -6,10 +6,10 @@ import mmap
 import psutil
 import pytest
 
-from fixtures.logbook import Logbook, Memory
-from fixtures.progress import Display
-from parity.taps import EMBED, HEAD
-from parity.variants import VARIANTS, excerpt
+from dinov3_parity.fixtures.logbook import Logbook, Memory
+from dinov3_parity.fixtures.progress import Display
+from dinov3_parity.parity.taps import EMBED, HEAD
+from dinov3_parity.parity.variants import VARIANTS, excerpt
 
 VIT7B16 = VARIANTS["vit7b16"]
 

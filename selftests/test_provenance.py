@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from fixtures import provenance
-from fixtures.command import main
+from dinov3_parity.fixtures import provenance
+from dinov3_parity.fixtures.command import main
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_command_says_its_version(capsys, monkeypatch):
 
 
 def test_the_records_of_a_run_say_it(tmp_path):
-    from reports import run
+    from dinov3_parity.reports import run
 
     told = {"id": "0" * 12, "exit": "ok", "tests": [{"properties": {run.LAYER: "blocks"}}]}
     assert run.merge(tmp_path, told | {"versions": {provenance.NAME: provenance.told()}})

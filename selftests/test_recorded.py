@@ -10,14 +10,14 @@ from hashlib import sha256
 
 import pytest
 
-from parity import divergence, measurements
-from parity.cells.cell import record
-from parity.contract import declared, size
-from parity.measurements import CHAINED, ISOLATED, Measurement
-from parity.taps import BLOCK, TAPS, extent, taps_of
-from parity.variants import VARIANTS
-from reports import records
-from reports.header import HEADER, filled
+from dinov3_parity.parity import divergence, measurements
+from dinov3_parity.parity.cells.cell import record
+from dinov3_parity.parity.contract import declared, size
+from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.taps import BLOCK, TAPS, extent, taps_of
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.reports import records
+from dinov3_parity.reports.header import HEADER, filled
 from selftests import browser as bench
 from selftests import recorded
 from selftests.recorded import HOSTILE, Place

@@ -9,12 +9,12 @@ from functools import partial
 
 import pytest
 
-from parity import measurements
-from parity.errors import ParityError
-from parity.gauge import Account
-from parity.inputs import Input
-from reports import records, run
-from reports.run import FRAGMENTS, MEASUREMENTS, RUN, Scribe, merge
+from dinov3_parity.parity import measurements
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.gauge import Account
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.reports import records, run
+from dinov3_parity.reports.run import FRAGMENTS, MEASUREMENTS, RUN, Scribe, merge
 from selftests.test_divergence import clean, taken
 
 ONE, OTHER = Input(1, (2, 2)), Input(2, (1, 3), 7)
@@ -319,7 +319,7 @@ def test_a_run_that_fell_short_did_not_end_well(tmp_path):
 
 
 def test_reading_imports_no_test_no_stage_and_no_framework():
-    code = "import sys, reports.records, reports.junit\n"
+    code = "import sys, dinov3_parity.reports.records, dinov3_parity.reports.junit\n"
     code += "print([n for n in sys.modules if n.split('.')[0] in "
     code += "('torch', 'jax', 'onnx', 'onnxruntime', 'pytest', 'fixtures', 'hypothesis')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,15 +10,24 @@ from html import unescape
 
 import pytest
 
-from parity.measurements import CHAINED
-from parity.taps import TAPS
-from parity.variants import VARIANTS
-from reports import address, costs, dataflow, digest, heatmap, html, terminal, thumbnails
-from reports.header import filled
-from reports.records import Run, joined
-from reports.run import costs as merged_costs
-from reports.run import missing
-from reports.site import Site
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.taps import TAPS
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.reports import (
+    address,
+    costs,
+    dataflow,
+    digest,
+    heatmap,
+    html,
+    terminal,
+    thumbnails,
+)
+from dinov3_parity.reports.header import filled
+from dinov3_parity.reports.records import Run, joined
+from dinov3_parity.reports.run import costs as merged_costs
+from dinov3_parity.reports.run import missing
+from dinov3_parity.reports.site import Site
 from selftests.test_divergence import clean, taken, with_faults
 
 TOLD = {

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from parity import measurements
-from reports.run import MEASUREMENTS, RUN
+from dinov3_parity.parity import measurements
+from dinov3_parity.reports.run import MEASUREMENTS, RUN
 
 WARM_ONNX = """
 import sys, pytest
@@ -22,8 +22,8 @@ sys.exit(code)
 @pytest.fixture
 def warm(vits16):
     """The store has what the ONNX tests need."""
-    from fixtures.session import FILE_INPUTS
-    from parity.strategies import PROFILES, Plan
+    from dinov3_parity.fixtures.session import FILE_INPUTS
+    from dinov3_parity.parity.strategies import PROFILES, Plan
 
     for drawn in Plan(PROFILES["quick"]).inputs:
         vits16.recording(drawn)

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from fixtures.command import main
-from reports import faults
+from dinov3_parity.fixtures.command import main
+from dinov3_parity.reports import faults
 
 HEADER = {"started": "2026-01-01T00:00:00+00:00", "command": "pytest selftests -k faults"}
 

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from fixtures import selection
-from fixtures.collection import LAYERS
-from fixtures.pipeline import STAGES
-from parity.layout import layout
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures import selection
+from dinov3_parity.fixtures.collection import LAYERS
+from dinov3_parity.fixtures.pipeline import STAGES
+from dinov3_parity.parity.layout import layout
+from dinov3_parity.parity.variants import VARIANTS
 
 NAMES = (*VARIANTS, *STAGES, *LAYERS)
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from fixtures import checkpoints, shards
-from fixtures.store import Store
-from fixtures.synthetic import Synthetic
-from parity.errors import ParityError
-from parity.layout import layout
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures import checkpoints, shards
+from dinov3_parity.fixtures.store import Store
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.layout import layout
+from dinov3_parity.parity.variants import VARIANTS
 from selftests import hugging_face
 
 VITS16 = VARIANTS["vits16"]

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.onnx import anatomy, export
-from fixtures.pipeline import Pipeline
-from fixtures.synthetic import Synthetic
-from parity.taps import TAPS, called
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures.onnx import anatomy, export
+from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.parity.taps import TAPS, called
+from dinov3_parity.parity.variants import VARIANTS
 
 #: From the oldest opset that has every operator to the newest that the oldest onnx here knows.
 OPSETS = (18, 19, 20, 21, 22, 23, 24)

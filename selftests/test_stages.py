@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from parity.inputs import Input
-from parity.measurements import CHAINED
-from parity.taps import HEAD
-from parity.yardstick import compare
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.taps import HEAD
+from dinov3_parity.parity.yardstick import compare
 
 FORMS = ("size", "batch", "static")
 
@@ -35,7 +35,7 @@ def test_a_program_keeps_few_compiled_shapes_and_stays_right(monkeypatch):
     """Each holds memory mappings, of which a process may have only so many."""
     import jax.numpy as jnp
 
-    from fixtures import pytrees
+    from dinov3_parity.fixtures import pytrees
 
     monkeypatch.setattr(pytrees, "KEPT", 2)
     double = pytrees.Program(lambda module, x: pytrees.tap("twice", 2 * x))
@@ -101,7 +101,7 @@ def test_the_whole_tapped_copy_returns_what_the_untouched_file_does(vits16, form
 
 
 def test_mapped_parameters_read_without_jax_are_those_of_the_model(vits16):
-    from fixtures.eqx import arrays
+    from dinov3_parity.fixtures.eqx import arrays
 
     read = arrays(vits16.artifact("mapped").path)
     for path, value in vits16.stage("mapped").parameters().items():
@@ -131,7 +131,7 @@ def test_the_model_of_every_size_has_the_mapped_models_arrays(vits16):
     """Composed anew, nothing copied or lost: the same arrays give the same features."""
     import jax
 
-    from fixtures.any_size import any_size
+    from dinov3_parity.fixtures.any_size import any_size
 
     mapped = vits16.stage("mapped")
     anew = any_size(mapped.model)

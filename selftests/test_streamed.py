@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.bookmark import Bookmark, Mark
-from fixtures.convoy import Member, carry
-from fixtures.excerpt import Excerpt
-from fixtures.pipeline import Pipeline
-from fixtures.synthetic import Synthetic
-from fixtures.whole_file import DATA
-from parity import contract
-from parity.errors import ParityError
-from parity.gauge import Departure, Gauge
-from parity.inputs import Input
-from parity.layout import layout
-from parity.measurements import CHAINED
-from parity.variants import VARIANTS, excerpt
+from dinov3_parity.fixtures.bookmark import Bookmark, Mark
+from dinov3_parity.fixtures.convoy import Member, carry
+from dinov3_parity.fixtures.excerpt import Excerpt
+from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.whole_file import DATA
+from dinov3_parity.parity import contract
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.gauge import Departure, Gauge
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.layout import layout
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.variants import VARIANTS, excerpt
 
 VITS16 = VARIANTS["vits16"]
 SMALL = Input(2, (2, 8), 1)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch.nn.functional as F
 
-from fixtures import meta
-from fixtures.meta import Meta
-from parity.divergence import ancestors
-from parity.gauge import published_gate
-from parity.strategies import TRAPS
-from parity.variants import VARIANTS
-from parity.yardstick import compare
+from dinov3_parity.fixtures import meta
+from dinov3_parity.fixtures.meta import Meta
+from dinov3_parity.parity.divergence import ancestors
+from dinov3_parity.parity.gauge import published_gate
+from dinov3_parity.parity.strategies import TRAPS
+from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.yardstick import compare
 
 VITS16 = VARIANTS["vits16"]
 BLOCK = 6

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from parity.faults import catalogue, like_rounding
+from dinov3_parity.parity.faults import catalogue, like_rounding
 from selftests.conftest import ROOT, Ran
 
 TINY = "vits16 and equimo and (release or mapping_table)"
@@ -47,7 +47,7 @@ def snapped(tmp_path):
 
     def run(*words: str, **more: str) -> Ran:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "fixtures.snapshots", *words], cwd=tmp_path,
+            [sys.executable, "-m", "pytest", "-p", "dinov3_parity.fixtures.snapshots", *words], cwd=tmp_path,
             env=plain | {"PYTHONPATH": str(ROOT)} | more, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -88,14 +88,14 @@ def test_updating_a_part_deletes_no_snapshot_of_another(snapped):
 
 
 def test_numbers_agree_with_their_nouns():
-    from parity.words import counted
+    from dinov3_parity.parity.words import counted
 
     told = [counted(n, "declared tap") for n in (0, 1, 2, 6844)]
     assert told == ["0 declared taps", "1 declared tap", "2 declared taps", "6,844 declared taps"]
 
 
 def test_the_catalogue_counts_itself_in_one_way(capsys, store):
-    from fixtures.command import main
+    from dinov3_parity.fixtures.command import main
 
     assert main(["faults"]) == 0
     listed = capsys.readouterr().out

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from parity.inputs import Input
-from parity.limits import limits
-from parity.measurements import CHAINED
-from parity.taps import HEAD
-from parity.yardstick import compare
-from reports import deviations
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.limits import limits
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.taps import HEAD
+from dinov3_parity.parity.yardstick import compare
+from dinov3_parity.reports import deviations
 
 SQUARE, WIDE = Input(1, (8, 8), 1), Input(1, (4, 16), 1)
 
@@ -19,7 +19,7 @@ def example(vits16):
     import equinox
     import jax
 
-    from fixtures import example, pytrees
+    from dinov3_parity.fixtures import example, pytrees
 
     build = lambda key: example.build(vits16.variant, 128, key)
     like = equinox.filter_eval_shape(build, jax.random.PRNGKey(0))

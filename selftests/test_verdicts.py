@@ -4,9 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from parity.measurements import CHAINED
-from reports.header import filled
-from reports.verdicts import DEPARTS, HOLDS, INCOMPLETE, NOTHING, REPEATS, edges, verdict
+from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.reports.header import filled
+from dinov3_parity.reports.verdicts import (
+    DEPARTS,
+    HOLDS,
+    INCOMPLETE,
+    NOTHING,
+    REPEATS,
+    edges,
+    verdict,
+)
 from selftests.test_divergence import clean, taken
 
 WRONG = {"attn.k": 700.0, "attn.logits": 300.0, "output": 80.0}

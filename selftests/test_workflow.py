@@ -12,13 +12,13 @@ import lz4.frame
 import numpy as np
 import pytest
 
-from fixtures import release
-from fixtures.command import main
-from fixtures.synthetic import Synthetic
-from fixtures.workflow import comparison
-from fixtures.workflow.delivery import delivered
-from parity.errors import ParityError
-from parity.variants import VARIANTS
+from dinov3_parity.fixtures import release
+from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.workflow import comparison
+from dinov3_parity.fixtures.workflow.delivery import delivered
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.variants import VARIANTS
 
 GUIDE = "dinov3_vits16_pretrain_lvd1689m"
 
@@ -139,7 +139,7 @@ def unmasked(folder):
     """What Equimo's own converter makes: it never sees bias_mask, so that k keeps its bias."""
     import equimo.io
 
-    from fixtures import equimo as stage
+    from dinov3_parity.fixtures import equimo as stage
 
     variant = VARIANTS["vits16"]
     weights = dict(Synthetic(variant))
@@ -239,7 +239,7 @@ def tarred(path, **members):
 
 
 def settings(**changed):
-    from fixtures import equimo
+    from dinov3_parity.fixtures import equimo
 
     config = equimo.model_config(VARIANTS["vits16"]) | changed
     return json.dumps({"model_config": config}).encode()
@@ -445,7 +445,7 @@ def test_a_model_that_memory_cannot_hold_is_refused_before_any_work(
     """A tenth of what vit7b16 takes is free, whatever the machine has."""
     import psutil
 
-    from fixtures.workflow import room
+    from dinov3_parity.fixtures.workflow import room
 
     variant = VARIANTS["vit7b16"]
     free = type("Memory", (), {"available": room.needed(step, variant) / 10})
@@ -468,7 +468,7 @@ def test_functions_that_would_expand_to_too_much_are_inlined(
     """As of vitl16, whose file onnxruntime would refuse; its blocks cannot be looked at any more."""
     import onnx
 
-    from fixtures.workflow import exporting
+    from dinov3_parity.fixtures.workflow import exporting
 
     monkeypatch.setattr(exporting, "EXPANDED", 1)
     path = tmp_path / "inlined.onnx"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity import yardstick
-from parity.yardstick import EPS32, compare, rms, standard
+from dinov3_parity.parity import yardstick
+from dinov3_parity.parity.yardstick import EPS32, compare, rms, standard
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(2, 33))
 

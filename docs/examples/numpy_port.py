@@ -6,7 +6,7 @@ pytest -k "vits16 and numpy" --stage docs/examples/numpy_port.py:NumPyPort
 import numpy as np
 from scipy.special import erf
 
-from parity.taps import split_head
+from dinov3_parity.parity.taps import split_head
 
 
 class NumPyPort:

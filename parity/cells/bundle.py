@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.errors import ParityError
-from parity.yardstick import Floor, Standard
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.yardstick import Floor, Standard
 
 FORMAT, MANIFEST = 1, "manifest.json"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from parity.cells.bundle import Bundle, Model
-from parity.cells.nursery import LEVELS, Nursery, Outcome
-from parity.taps import pooled
-from parity.yardstick import Comparison, Standard, compare, rms
+from dinov3_parity.parity.cells.bundle import Bundle, Model
+from dinov3_parity.parity.cells.nursery import LEVELS, Nursery, Outcome
+from dinov3_parity.parity.taps import pooled
+from dinov3_parity.parity.yardstick import Comparison, Standard, compare, rms
 
 OK, DRIFT, UNSUPPORTED, CRASH, ABSENT = "ok", "drift", "unsupported", "crash", "absent"
 LOW = "low precision"

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from parity import deviations
-from parity.cells import cell as matrix
-from parity.cells.bundle import Bundle
-from parity.cells.nursery import Nursery
-from parity.errors import ParityError
-from parity.words import counted
+from dinov3_parity.parity import deviations
+from dinov3_parity.parity.cells import cell as matrix
+from dinov3_parity.parity.cells.bundle import Bundle
+from dinov3_parity.parity.cells.nursery import Nursery
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.words import counted
 
 RECORDS, RUN = "cells.jsonl", "run.json"
 STATE = pytest.StashKey[dict]()

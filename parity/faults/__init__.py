@@ -13,8 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from parity.inputs import Input
-from parity.variants import Variant
+from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.variants import Variant
 
 
 class Site(StrEnum):
@@ -84,13 +84,13 @@ class Fault:
 
 def catalogue() -> dict[str, Fault]:
     """Every fault that must be found, by name: of the ends, of the weights, of what is called."""
-    from parity.faults import calls, ends, weights
+    from dinov3_parity.parity.faults import calls, ends, weights
 
     return {fault.name: fault for fault in (*ends.FAULTS, *weights.FAULTS, *calls.FAULTS)}
 
 
 def like_rounding() -> dict[str, Fault]:
     """The mistakes that no input can tell from rounding, by name."""
-    from parity.faults import rounding
+    from dinov3_parity.parity.faults import rounding
 
     return {fault.name: fault for fault in rounding.FAULTS}

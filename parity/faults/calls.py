@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from parity.faults import Fault, Site
+from dinov3_parity.parity.faults import Fault, Site
 
 
 def xp_of(x):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.faults import Fault, Site
-from parity.taps import pooled, split_head
-from parity.variants import NORMALIZATION
+from dinov3_parity.parity.faults import Fault, Site
+from dinov3_parity.parity.taps import pooled, split_head
+from dinov3_parity.parity.variants import NORMALIZATION
 
 
 def _normalized(mean, std):

@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
-from parity.faults import Fault, Site
-from parity.faults.calls import xp_of
-from parity.faults.weights import change_of, printed
+from dinov3_parity.parity.faults import Fault, Site
+from dinov3_parity.parity.faults.calls import xp_of
+from dinov3_parity.parity.faults.weights import change_of, printed
 
 
 def _one_pass(x, weight, bias, eps):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from parity.faults import Fault, Site
+from dinov3_parity.parity.faults import Fault, Site
 
 PATCH = "patch_embed.proj"
 
