@@ -26,7 +26,7 @@ import lz4.frame
 import onnx
 import pytest
 
-from dinov3_parity.fixtures import locks
+from dinov3_parity.fixtures.host import locks
 from dinov3_parity.fixtures.store import MANIFEST, Store
 from dinov3_parity.parity.errors import ParityError
 from selftests.machine import SMALL, THING, write_thing

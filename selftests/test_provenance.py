@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from dinov3_parity.fixtures import provenance
+from dinov3_parity.fixtures.host import provenance
 from dinov3_parity.fixtures.command import main
 
 

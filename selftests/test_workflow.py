@@ -353,9 +353,9 @@ def test_bad_input_is_told_in_one_paragraph_and_leaves_nothing(
     case, pth, archive, eqx_file, onnx_file, tmp_path, capsys
 ):
     room = Room(tmp_path)
-    room.pth, room.archive, room.eqx, room.onnx = pth, archive, eqx_file, onnx_file
+    memory_check.pth, memory_check.archive, memory_check.eqx, memory_check.onnx = pth, archive, eqx_file, onnx_file
     says, words = BAD[case]
-    words = [str(word) for word in words(room)]
+    words = [str(word) for word in words(memory_check)]
     if words[0] != "compare":
         (tmp_path / "out").mkdir()
         words += ["--output", str(tmp_path / "out" / "made")]
@@ -445,10 +445,10 @@ def test_a_model_that_memory_cannot_hold_is_refused_before_any_work(
     """A tenth of what vit7b16 takes is free, whatever the machine has."""
     import psutil
 
-    from dinov3_parity.fixtures.workflow import room
+    from dinov3_parity.fixtures.host import memory_check
 
     variant = VARIANTS["vit7b16"]
-    free = type("Memory", (), {"available": room.needed(step, variant) / 10})
+    free = type("Memory", (), {"available": memory_check.needed(step, variant) / 10})
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     words = {
         "convert": ["--weights", pth], "map": ["--weights", archive], "export": ["--eqx", eqx_file],
