@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dinov3_parity.fixtures.store import Store
+from dinov3_parity.fixtures.store.store import Store
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.variants import VARIANTS
 

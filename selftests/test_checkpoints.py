@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dinov3_parity.fixtures import checkpoints, release
-from dinov3_parity.fixtures.store import Store
+from dinov3_parity.fixtures.store.store import Store
 from dinov3_parity.fixtures.synthetic import PROFILES, Synthetic
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.layout import layout

@@ -30,7 +30,7 @@ def test_every_command_says_what_it_returns_and_gives_an_example(name, capsys):
 
 
 def test_machines_are_told_what_the_store_holds(tmp_path, capsys):
-    from dinov3_parity.fixtures.store import Store
+    from dinov3_parity.fixtures.store.store import Store
 
     store = Store(tmp_path / "store")
     store.fetch("thing", "vits16", {"code": "1"}, lambda folder: (folder / "x").write_text("abc"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dinov3_parity.fixtures import keys
+from dinov3_parity.fixtures.store import keys
 from dinov3_parity.fixtures.pipeline import Pipeline
 from dinov3_parity.fixtures.synthetic import Synthetic
 from dinov3_parity.parity.inputs import Input

@@ -27,7 +27,7 @@ import onnx
 import pytest
 
 from dinov3_parity.fixtures.host import locks
-from dinov3_parity.fixtures.store import MANIFEST, Store
+from dinov3_parity.fixtures.store.store import MANIFEST, Store
 from dinov3_parity.parity.errors import ParityError
 from selftests.machine import SMALL, THING, write_thing
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from dinov3_parity.fixtures import checkpoints, shards
-from dinov3_parity.fixtures.store import Store
+from dinov3_parity.fixtures.store.store import Store
 from dinov3_parity.fixtures.synthetic import Synthetic
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.layout import layout

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dinov3_parity.fixtures.command import main
-from dinov3_parity.fixtures.store import MANIFEST, Store
+from dinov3_parity.fixtures.store.store import MANIFEST, Store
 from dinov3_parity.parity.errors import ParityError
 
 INGREDIENTS = {"code": "1", "parent": "none"}
@@ -232,7 +232,7 @@ def test_what_could_not_be_removed_was_not_freed(fresh, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("dinov3_parity.fixtures.store._remove", refuse)
+    monkeypatch.setattr("dinov3_parity.fixtures.store.store._remove", refuse)
     assert fresh.clear() == 0
     monkeypatch.undo()
     assert fresh.clear() == len("content")
