@@ -13,7 +13,7 @@ import pytest
 from dinov3_parity.fixtures.pipeline import Pipeline
 from dinov3_parity.fixtures.session import SESSION
 from dinov3_parity.fixtures.store.store import Store
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent

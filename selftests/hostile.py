@@ -47,10 +47,10 @@ ADVICE = re.compile(
 
 def known(patch) -> None:
     """Make both variants known to the commands, as if they had been released."""
-    from dinov3_parity.fixtures import checkpoints, release, shards
+    from dinov3_parity.fixtures.checkpoints import choice, release, shards
     from dinov3_parity.fixtures.commands import bundle, shared
 
-    for module in (checkpoints, release, bundle, shared):
+    for module in (choice, release, bundle, shared):
         patch.setattr(module, "VARIANTS", {**VARIANTS, SMALL.name: SMALL, SAT.name: SAT})
     # Among safetensors it would be either's, for these leave local_cls_norm out.
     patch.setattr(shards, "VARIANTS", {**VARIANTS, SMALL.name: SMALL})

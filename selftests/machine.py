@@ -36,7 +36,7 @@ def write_thing(folder: Path) -> None:
 
 def _pipeline(store: Store):
     from dinov3_parity.fixtures.pipeline import Pipeline
-    from dinov3_parity.fixtures.synthetic import Synthetic
+    from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 
     return Pipeline(SMALL, Synthetic(SMALL), store)
 

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from dinov3_parity.fixtures import checkpoints, release
+from dinov3_parity.fixtures.checkpoints import choice, release
 from dinov3_parity.fixtures.store.store import Store
-from dinov3_parity.fixtures.synthetic import PROFILES, Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import PROFILES, Synthetic
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.layout import layout
 from dinov3_parity.parity.variants import VARIANTS
@@ -70,22 +70,22 @@ def test_profiles_differ_where_released_files_are_silent():
 
 
 def test_a_written_release_is_recognized_and_read_bit_equal(published, fresh):
-    read = checkpoints.inspect(published, fresh)
+    read = choice.inspect(published, fresh)
     assert (read.variant, read.kind) == (VITS16, "release")
     synthetic = Synthetic(VITS16)
     assert all(np.array_equal(read[name], synthetic[name]) for name in synthetic)
 
 
 def test_a_file_is_checked_once_for_each_content(published, fresh):
-    checkpoints.inspect(published, fresh)
-    checkpoints.inspect(published, fresh)
+    choice.inspect(published, fresh)
+    choice.inspect(published, fresh)
     inspections = [artifact for artifact in fresh.log if artifact.kind == "inspection"]
     assert [artifact.reused for artifact in inspections] == [False, True]
 
 
 def refused(path, store) -> str:
     with pytest.raises(ParityError) as caught:
-        checkpoints.inspect(path, store)
+        choice.inspect(path, store)
     assert "\n" not in str(caught.value), "an error is one paragraph"
     return str(caught.value)
 
@@ -194,7 +194,7 @@ def test_the_suite_runs_on_a_release_file_and_says_so(run_pytest, published, tmp
 def test_a_file_is_mapped_anew_when_much_of_it_was_read(published, fresh, monkeypatch):
     """So that what was read does not stay resident; arrays in use stay what they are."""
     monkeypatch.setattr(release, "_MAPPED_BYTES", 1 << 20)
-    read, synthetic = checkpoints.inspect(published, fresh), Synthetic(VITS16)
+    read, synthetic = choice.inspect(published, fresh), Synthetic(VITS16)
     kept = {name: read[name] for name in list(synthetic)[:8]}
     first = read._tensors
     assert read["blocks.5.mlp.fc1.weight"].nbytes > 1 << 20

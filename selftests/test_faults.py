@@ -15,7 +15,7 @@ from dinov3_parity.fixtures.injection import applies, injected
 from dinov3_parity.fixtures.pipeline import Pipeline
 from dinov3_parity.fixtures.sensitivity import KINDS, NEAREST, Sensitivity, nearest
 from dinov3_parity.fixtures.session import SESSION
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.trial import attempt, measured
 from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding
 from dinov3_parity.parity.limits import limits

@@ -26,8 +26,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from dinov3_parity.fixtures import release, shards
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints import release, shards
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from selftests import hostile
 from selftests.hostile import (
     SAT,

@@ -8,7 +8,7 @@ import pytest
 
 from dinov3_parity.fixtures.store import keys
 from dinov3_parity.fixtures.pipeline import Pipeline
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity.inputs import Input
 from dinov3_parity.parity.variants import VARIANTS
 

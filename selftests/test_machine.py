@@ -552,7 +552,7 @@ def test_a_store_that_is_removed_during_a_making_is_told(tmp_path):
 
 def test_a_store_that_is_removed_before_a_stage_is_opened_is_told(tmp_path):
     from dinov3_parity.fixtures.pipeline import Pipeline
-    from dinov3_parity.fixtures.synthetic import Synthetic
+    from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 
     pipe = Pipeline(SMALL, Synthetic(SMALL), Store(tmp_path / "store"))
     pipe.artifact("equimo")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dinov3_parity.fixtures.meta import Backbone, Meta, Qkv, backbone
-from dinov3_parity.fixtures.release import write
+from dinov3_parity.fixtures.checkpoints.release import write
 from dinov3_parity.parity.inputs import Input
 from dinov3_parity.parity.measurements import CHAINED, ISOLATED
 from dinov3_parity.parity.taps import HEAD
@@ -98,7 +98,7 @@ def test_swiglu_and_blocks_without_qkv_bias_run_block_by_block(name):
     """One block of the other structures, against the formula written out in NumPy."""
     from dataclasses import replace
 
-    from dinov3_parity.fixtures.synthetic import Synthetic
+    from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 
     small = replace(VARIANTS[name], dim=64, heads=2, hidden=96, depth=1)
     checkpoint = Synthetic(small)

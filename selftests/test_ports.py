@@ -12,12 +12,12 @@ from dinov3_parity.fixtures import fitting, ports
 from dinov3_parity.fixtures.bookmark import Bookmark
 from dinov3_parity.fixtures.collection import LAYERS
 from dinov3_parity.fixtures.convoy import Member, carry
-from dinov3_parity.fixtures.excerpt import Excerpt
+from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.fitting import Takes
 from dinov3_parity.fixtures.pipeline import Pipeline
 from dinov3_parity.fixtures.ports import Port
 from dinov3_parity.fixtures.reference import Computed
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity import contract, measurements
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.gauge import Gauge

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from dinov3_parity.fixtures import checkpoints, shards
+from dinov3_parity.fixtures.checkpoints import choice, shards
 from dinov3_parity.fixtures.store.store import Store
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.layout import layout
 from dinov3_parity.parity.variants import VARIANTS
@@ -48,7 +48,7 @@ def fresh(tmp_path):
 
 def refused(path, store) -> str:
     with pytest.raises(ParityError) as caught:
-        checkpoints.inspect(path, store)
+        choice.inspect(path, store)
     assert "\n" not in str(caught.value), "an error is one paragraph"
     assert not [a for a in store.log if a.kind == "inspection"], "refused before any work is done"
     return str(caught.value)
@@ -84,15 +84,15 @@ def test_the_names_are_those_of_transformers_model(name):
 
 
 def test_shards_are_recognized_and_read_bit_equal(sharded, fresh):
-    read = checkpoints.inspect(sharded, fresh)
+    read = choice.inspect(sharded, fresh)
     assert (read.variant, read.kind) == (VITS16, "release")
     assert "Hugging Face safetensors mine, " in read.description
     same_as_synthetic(read, VITS16)
 
 
 def test_the_index_may_be_named_instead_of_the_folder(sharded, fresh):
-    by_index = checkpoints.inspect(sharded / shards.INDEX, fresh)
-    assert by_index.digest == checkpoints.inspect(sharded, fresh).digest
+    by_index = choice.inspect(sharded / shards.INDEX, fresh)
+    assert by_index.digest == choice.inspect(sharded, fresh).digest
 
 
 @pytest.mark.parametrize("name", ["vits16plus", "vit7b16"])
@@ -105,12 +105,12 @@ def test_one_file_swiglu_and_no_bias_of_q_and_v(name, tmp_path):
 def test_names_of_the_first_files_have_no_prefix(copied, fresh):
     for file in copied.glob("*.safetensors"):
         save_file({n.removeprefix("model."): v for n, v in load_file(file).items()}, file)
-    same_as_synthetic(checkpoints.inspect(copied, fresh), VITS16)
+    same_as_synthetic(choice.inspect(copied, fresh), VITS16)
 
 
 def test_the_files_are_read_once_for_each_content(sharded, fresh):
-    checkpoints.inspect(sharded, fresh)
-    checkpoints.inspect(sharded, fresh)
+    choice.inspect(sharded, fresh)
+    choice.inspect(sharded, fresh)
     kinds = [(artifact.kind, artifact.reused) for artifact in fresh.log]
     assert kinds == [(kind, late) for late in (False, True) for kind in ("digest", "inspection")]
 

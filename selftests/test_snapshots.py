@@ -6,7 +6,7 @@ import pytest
 
 from dinov3_parity.fixtures.onnx import anatomy, export
 from dinov3_parity.fixtures.pipeline import Pipeline
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity.taps import TAPS, called
 from dinov3_parity.parity.variants import VARIANTS
 

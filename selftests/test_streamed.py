@@ -10,9 +10,9 @@ import pytest
 
 from dinov3_parity.fixtures.bookmark import Bookmark, Mark
 from dinov3_parity.fixtures.convoy import Member, carry
-from dinov3_parity.fixtures.excerpt import Excerpt
+from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.pipeline import Pipeline
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.whole_file import DATA
 from dinov3_parity.parity import contract
 from dinov3_parity.parity.errors import ParityError

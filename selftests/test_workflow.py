@@ -12,9 +12,9 @@ import lz4.frame
 import numpy as np
 import pytest
 
-from dinov3_parity.fixtures import release
+from dinov3_parity.fixtures.checkpoints import release
 from dinov3_parity.fixtures.command import main
-from dinov3_parity.fixtures.synthetic import Synthetic
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.workflow import comparison
 from dinov3_parity.fixtures.workflow.delivery import delivered
 from dinov3_parity.parity.errors import ParityError
