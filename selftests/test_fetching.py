@@ -23,10 +23,10 @@ from pathlib import Path
 
 import pytest
 
-from dinov3_parity.fixtures import fetching, partial
+from dinov3_parity.fixtures.download import fetching, part_file
 from dinov3_parity.fixtures.command import main
-from dinov3_parity.fixtures.fetching import fetch, how_to_get_a_link, secret
-from dinov3_parity.fixtures.links import FORM, Link
+from dinov3_parity.fixtures.download.fetching import fetch, how_to_get_a_link, secret
+from dinov3_parity.fixtures.download.links import FORM, Link
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.variants import VARIANTS
 
@@ -233,8 +233,8 @@ def begun(cache, body=BODY[:HALF], **edition):
     cache.mkdir(exist_ok=True)
     (cache / f"{NAME}.part").write_bytes(body)
     if edition:
-        told = partial.Edition(**edition)
-        (cache / f"{NAME}.part.json").write_text(partial.json.dumps(partial.asdict(told)))
+        told = part_file.Edition(**edition)
+        (cache / f"{NAME}.part.json").write_text(part_file.json.dumps(part_file.asdict(told)))
     return cache / f"{NAME}.part"
 
 
@@ -714,7 +714,7 @@ class Full:
 
 
 def test_a_full_disk_keeps_what_it_took(refused, get, server, cache, monkeypatch):
-    enter = partial.Partial.__enter__
+    enter = part_file.Partial.__enter__
 
     def onto_a_full_disk(self):
         entered = enter(self)
@@ -722,7 +722,7 @@ def test_a_full_disk_keeps_what_it_took(refused, get, server, cache, monkeypatch
         return entered
 
     with monkeypatch.context() as patched:
-        patched.setattr(partial.Partial, "__enter__", onto_a_full_disk)
+        patched.setattr(part_file.Partial, "__enter__", onto_a_full_disk)
         said = refused()
     assert "No space left on device" in said and "Make room" in said and "goes on" in said
     assert len(server.asked) == 1, "another try would not help"
@@ -808,7 +808,7 @@ def test_a_killed_process_leaves_a_partial_file_that_the_next_goes_on_from(get, 
     server.script += [stalling]
     program = (
         "import sys; from dataclasses import replace; from pathlib import Path\n"
-        "from dinov3_parity.fixtures.fetching import fetch\n"
+        "from dinov3_parity.fixtures.download.fetching import fetch\n"
         "fetch(sys.stdin.read(), None, Path(sys.argv[1]))"
     )
     root = Path(__file__).parent.parent
