@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from dinov3_parity.fixtures import photographs
-from dinov3_parity.fixtures.photographs import load, parse_size
+from dinov3_parity.fixtures.images import photographs
+from dinov3_parity.fixtures.images.photographs import load, parse_size
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.variants import VARIANTS
 
