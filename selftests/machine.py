@@ -55,7 +55,7 @@ def _load(what: str) -> None:
     from dinov3_parity.fixtures.pipeline import STAGES
 
     if what == "recording":
-        import dinov3_parity.fixtures.meta  # noqa: F401
+        import dinov3_parity.fixtures.stages.meta.vit  # noqa: F401
     while what in STAGES and what != "meta":
         STAGES[what].load()
         what = STAGES[what].parent

@@ -930,7 +930,8 @@ def test_compare_refuses_an_eqx_as_export_does(room, case):
 
 def _read_leaves(file):
     """What the commands read of a file; None where they refuse it, in a paragraph."""
-    from dinov3_parity.fixtures import mapped, pytrees
+    from dinov3_parity.fixtures.stages.mapped import vit as mapped
+    from dinov3_parity.fixtures.graphs import jax_taps
     from dinov3_parity.fixtures.workflow import leaves as reader
     from dinov3_parity.parity.errors import ParityError
 
@@ -939,7 +940,7 @@ def _read_leaves(file):
     except ParityError as error:
         hostile.paragraph(f"dinov3-parity: {error}", file)
         return None
-    return pytrees.parameters(model)
+    return jax_taps.parameters(model)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -1494,7 +1495,7 @@ def test_a_result_of_too_long_a_name_is_told(room, command):
 
 
 def test_a_folder_that_vanishes_meanwhile_is_told(room, monkeypatch):
-    from dinov3_parity.fixtures import mapped
+    from dinov3_parity.fixtures.stages.mapped import vit as mapped
 
     place = room.out / "place"
     place.mkdir()

@@ -46,10 +46,10 @@ def code_after(edited, before, after, module):
 
 def test_a_module_three_imports_away_is_part_of_the_key(checkout):
     """mapped imports transfer, which imports errors; equimo's weights come by way of pytrees."""
-    before = keys.code("dinov3_parity.fixtures.mapped")
+    before = keys.code("dinov3_parity.fixtures.stages.mapped.vit")
     edited = checkout / "parity" / "errors.py"
     after = code_after(
-        edited, "class ParityError(Exception):", "class ParityError(OSError):", "dinov3_parity.fixtures.mapped"
+        edited, "class ParityError(Exception):", "class ParityError(OSError):", "dinov3_parity.fixtures.stages.mapped.vit"
     )
     assert after != before
 
@@ -61,7 +61,7 @@ def test_the_reference_depends_on_the_tables_of_the_model(checkout, file):
 
 def test_what_a_function_imports_is_part_of_the_key(checkout):
     """The export imports the model of every size when it is called."""
-    assert checkout / "fixtures" / "any_size.py" in keys.closure("dinov3_parity.fixtures.onnx")
+    assert checkout / "fixtures" / "any_size.py" in keys.closure("dinov3_parity.fixtures.stages.onnx.vit")
 
 
 def test_a_docstring_or_a_comment_remakes_nothing(checkout):
@@ -77,11 +77,11 @@ def test_a_docstring_or_a_comment_remakes_nothing(checkout):
 
 
 def test_a_module_that_is_not_imported_remakes_nothing(checkout):
-    before = keys.code("dinov3_parity.fixtures.equimo")
+    before = keys.code("dinov3_parity.fixtures.stages.equimo.vit")
     edited = checkout / "reports" / "html.py"
     edited.write_text("x = 1\n")
     forget()
-    assert keys.code("dinov3_parity.fixtures.equimo") == before
+    assert keys.code("dinov3_parity.fixtures.stages.equimo.vit") == before
 
 
 def test_a_module_that_is_not_there_is_told():

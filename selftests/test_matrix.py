@@ -390,7 +390,7 @@ def test_a_file_of_ones_own_is_looked_at_and_judged(pipe, folder, tmp_path, nurs
 
 
 def test_a_file_of_other_weights_is_refused_as_such(pipe, store, tmp_path):
-    from dinov3_parity.fixtures.onnx import export
+    from dinov3_parity.fixtures.stages.onnx.vit import export
 
     part = Excerpt(Synthetic(VARIANTS["vits16"], seed=1), (0,))
     other = Pipeline(part.variant, part, store)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dinov3_parity.fixtures.meta import Backbone, Meta, Qkv, backbone
+from dinov3_parity.fixtures.stages.meta.vit import Backbone, Meta, Qkv, backbone
 from dinov3_parity.fixtures.checkpoints.release import write
 from dinov3_parity.parity.inputs import Input
 from dinov3_parity.parity.measurements import CHAINED, ISOLATED

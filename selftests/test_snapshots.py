@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dinov3_parity.fixtures.onnx import anatomy, export
+from dinov3_parity.fixtures.stages.onnx.vit import anatomy, export
 from dinov3_parity.fixtures.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity.taps import TAPS, called

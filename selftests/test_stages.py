@@ -35,10 +35,10 @@ def test_a_program_keeps_few_compiled_shapes_and_stays_right(monkeypatch):
     """Each holds memory mappings, of which a process may have only so many."""
     import jax.numpy as jnp
 
-    from dinov3_parity.fixtures import pytrees
+    from dinov3_parity.fixtures.graphs import jax_taps
 
-    monkeypatch.setattr(pytrees, "KEPT", 2)
-    double = pytrees.Program(lambda module, x: pytrees.tap("twice", 2 * x))
+    monkeypatch.setattr(jax_taps, "KEPT", 2)
+    double = jax_taps.Program(lambda module, x: jax_taps.tap("twice", 2 * x))
     for size in (1, 2, 3, 1, 2):
         _, shown = double((), jnp.ones(size))
         assert np.array_equal(shown["twice"], np.full(size, 2.0))
@@ -101,7 +101,7 @@ def test_the_whole_tapped_copy_returns_what_the_untouched_file_does(vits16, form
 
 
 def test_mapped_parameters_read_without_jax_are_those_of_the_model(vits16):
-    from dinov3_parity.fixtures.eqx import arrays
+    from dinov3_parity.fixtures.stages.mapped.leaves_file import arrays
 
     read = arrays(vits16.artifact("mapped").path)
     for path, value in vits16.stage("mapped").parameters().items():
@@ -131,7 +131,7 @@ def test_the_model_of_every_size_has_the_mapped_models_arrays(vits16):
     """Composed anew, nothing copied or lost: the same arrays give the same features."""
     import jax
 
-    from dinov3_parity.fixtures.any_size import any_size
+    from dinov3_parity.fixtures.stages.mapped.any_size import any_size
 
     mapped = vits16.stage("mapped")
     anew = any_size(mapped.model)

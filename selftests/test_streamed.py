@@ -13,7 +13,7 @@ from dinov3_parity.fixtures.convoy import Member, carry
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
-from dinov3_parity.fixtures.whole_file import DATA
+from dinov3_parity.fixtures.stages.onnx.whole_file import DATA
 from dinov3_parity.parity import contract
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.gauge import Departure, Gauge

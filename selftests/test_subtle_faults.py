@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch.nn.functional as F
 
-from dinov3_parity.fixtures import meta
-from dinov3_parity.fixtures.meta import Meta
+from dinov3_parity.fixtures.stages.meta import vit as meta
+from dinov3_parity.fixtures.stages.meta.vit import Meta
 from dinov3_parity.parity.divergence import ancestors
 from dinov3_parity.parity.gauge import published_gate
 from dinov3_parity.parity.strategies import TRAPS

@@ -19,11 +19,12 @@ def example(vits16):
     import equinox
     import jax
 
-    from dinov3_parity.fixtures import example, pytrees
+    from dinov3_parity.fixtures.stages.mapped import modules
+    from dinov3_parity.fixtures.graphs import jax_taps
 
-    build = lambda key: example.build(vits16.variant, 128, key)
+    build = lambda key: modules.build(vits16.variant, 128, key)
     like = equinox.filter_eval_shape(build, jax.random.PRNGKey(0))
-    return pytrees.fill(like, vits16.stage("mapped").parameters())
+    return jax_taps.fill(like, vits16.stage("mapped").parameters())
 
 
 def ratio_of_cls(pipe, model, drawn):
@@ -32,9 +33,9 @@ def ratio_of_cls(pipe, model, drawn):
     return compare(reference.part(HEAD, CHAINED)["cls"], shown).ratio
 
 
-def test_the_example_takes_another_grid_of_as_many_patches_for_a_square(vits16, example):
-    assert ratio_of_cls(vits16, example, SQUARE) < limits("cls").whole
-    assert ratio_of_cls(vits16, example, WIDE) > 1e5
+def test_the_example_takes_another_grid_of_as_many_patches_for_a_square(vits16, modules):
+    assert ratio_of_cls(vits16, modules, SQUARE) < limits("cls").whole
+    assert ratio_of_cls(vits16, modules, WIDE) > 1e5
 
 
 @pytest.mark.parametrize("tap", ["norm1", "norm2"])

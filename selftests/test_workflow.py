@@ -139,7 +139,7 @@ def unmasked(folder):
     """What Equimo's own converter makes: it never sees bias_mask, so that k keeps its bias."""
     import equimo.io
 
-    from dinov3_parity.fixtures import equimo as stage
+    from dinov3_parity.fixtures.stages.equimo import vit as stage
 
     variant = VARIANTS["vits16"]
     weights = dict(Synthetic(variant))
@@ -239,7 +239,7 @@ def tarred(path, **members):
 
 
 def settings(**changed):
-    from dinov3_parity.fixtures import equimo
+    from dinov3_parity.fixtures.stages.equimo import vit as equimo
 
     config = equimo.model_config(VARIANTS["vits16"]) | changed
     return json.dumps({"model_config": config}).encode()
