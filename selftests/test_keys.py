@@ -56,7 +56,7 @@ def test_a_module_three_imports_away_is_part_of_the_key(checkout):
 
 @pytest.mark.parametrize("file", ["parity/variants.py", "parity/layout.py", "parity/taps.py"])
 def test_the_reference_depends_on_the_tables_of_the_model(checkout, file):
-    assert checkout / file in keys.closure("dinov3_parity.fixtures.reference")
+    assert checkout / file in keys.closure("dinov3_parity.fixtures.reference.reference")
 
 
 def test_what_a_function_imports_is_part_of_the_key(checkout):
@@ -65,14 +65,14 @@ def test_what_a_function_imports_is_part_of_the_key(checkout):
 
 
 def test_a_docstring_or_a_comment_remakes_nothing(checkout):
-    before = keys.code("dinov3_parity.fixtures.reference")
+    before = keys.code("dinov3_parity.fixtures.reference.reference")
     edited = checkout / "fixtures" / "meta.py"
     assert (
-        code_after(edited, "w3(silu(w1 x) * (w2 x)).", "Another text.", "dinov3_parity.fixtures.reference")
+        code_after(edited, "w3(silu(w1 x) * (w2 x)).", "Another text.", "dinov3_parity.fixtures.reference.reference")
         == before
     )
     assert (
-        code_after(edited, "class Mlp(", "# a comment\nclass Mlp(", "dinov3_parity.fixtures.reference") == before
+        code_after(edited, "class Mlp(", "# a comment\nclass Mlp(", "dinov3_parity.fixtures.reference.reference") == before
     )
 
 

@@ -16,7 +16,7 @@ from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.fitting import Takes
 from dinov3_parity.fixtures.pipeline import Pipeline
 from dinov3_parity.fixtures.ports import Port
-from dinov3_parity.fixtures.reference import Computed
+from dinov3_parity.fixtures.reference.reference import Computed
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity import contract, measurements
 from dinov3_parity.parity.errors import ParityError
