@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.session import SESSION
 from dinov3_parity.fixtures.store.store import Store
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic

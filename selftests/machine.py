@@ -35,7 +35,7 @@ def write_thing(folder: Path) -> None:
 
 
 def _pipeline(store: Store):
-    from dinov3_parity.fixtures.pipeline import Pipeline
+    from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
     from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 
     return Pipeline(SMALL, Synthetic(SMALL), store)
@@ -43,7 +43,7 @@ def _pipeline(store: Store):
 
 def _settings(root: str) -> None:
     """What the suite sets before a framework is imported, without opening a store for it."""
-    from dinov3_parity.fixtures.pipeline import quiet_frameworks
+    from dinov3_parity.fixtures.pipeline.pipeline import quiet_frameworks
 
     store = object.__new__(Store)
     store.root = Path(root)
@@ -52,7 +52,7 @@ def _settings(root: str) -> None:
 
 def _load(what: str) -> None:
     """Import what a stage's making needs, so that the making alone lies between go and result."""
-    from dinov3_parity.fixtures.pipeline import STAGES
+    from dinov3_parity.fixtures.pipeline.pipeline import STAGES
 
     if what == "recording":
         import dinov3_parity.fixtures.stages.meta.vit  # noqa: F401
@@ -102,7 +102,7 @@ def _note(file: Path, word: str) -> None:
 
 
 def _instrument(file: Path, what: str, company: int) -> None:
-    from dinov3_parity.fixtures.pipeline import STAGES
+    from dinov3_parity.fixtures.pipeline.pipeline import STAGES
 
     for name in ("equimo", "mapped"):
         if name == what or STAGES[what].parent == name:

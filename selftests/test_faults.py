@@ -12,7 +12,7 @@ import pytest
 from hypothesis import find, settings
 
 from dinov3_parity.fixtures.injection import applies, injected
-from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.sensitivity import KINDS, NEAREST, Sensitivity, nearest
 from dinov3_parity.fixtures.session import SESSION
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic

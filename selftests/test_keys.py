@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dinov3_parity.fixtures.store import keys
-from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity.inputs import Input
 from dinov3_parity.parity.variants import VARIANTS

@@ -42,7 +42,7 @@ SEED = int(os.environ.get("DINOV3_PARITY_KILL_SEED", "0"))
 #: The real artifacts that are tried: an export takes ten times as long as any other.
 WHATS = ("equimo", "mapped", "recording", "onnx")[: 4 if KILLS >= 50 else 3]
 
-#: Making computes nothing, so its programs need no optimizing; see ``fixtures.prefetch``.
+#: Making computes nothing, so its programs need no optimizing; see ``fixtures.pipeline.background``.
 QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_ENABLE_COMPILATION_CACHE": "0"}
 
 NOBODY = 65534
@@ -551,7 +551,7 @@ def test_a_store_that_is_removed_during_a_making_is_told(tmp_path):
 
 
 def test_a_store_that_is_removed_before_a_stage_is_opened_is_told(tmp_path):
-    from dinov3_parity.fixtures.pipeline import Pipeline
+    from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
     from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 
     pipe = Pipeline(SMALL, Synthetic(SMALL), Store(tmp_path / "store"))

@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 from dinov3_parity.fixtures import bundle as making
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
-from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity import deviations
 from dinov3_parity.parity.cells.bundle import Bundle, MANIFEST

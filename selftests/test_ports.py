@@ -14,7 +14,7 @@ from dinov3_parity.fixtures.collection import LAYERS
 from dinov3_parity.fixtures.convoy import Member, carry
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.fitting import Takes
-from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.ports import Port
 from dinov3_parity.fixtures.reference.reference import Computed
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic

@@ -6,7 +6,7 @@ import pytest
 
 from dinov3_parity.fixtures import selection
 from dinov3_parity.fixtures.collection import LAYERS
-from dinov3_parity.fixtures.pipeline import STAGES
+from dinov3_parity.fixtures.pipeline.pipeline import STAGES
 from dinov3_parity.parity.layout import layout
 from dinov3_parity.parity.variants import VARIANTS
 

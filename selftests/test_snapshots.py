@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dinov3_parity.fixtures.stages.onnx.vit import anatomy, export
-from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity.taps import TAPS, called
 from dinov3_parity.parity.variants import VARIANTS

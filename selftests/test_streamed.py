@@ -11,7 +11,7 @@ import pytest
 from dinov3_parity.fixtures.bookmark import Bookmark, Mark
 from dinov3_parity.fixtures.convoy import Member, carry
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
-from dinov3_parity.fixtures.pipeline import Pipeline
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.stages.onnx.whole_file import DATA
 from dinov3_parity.parity import contract
