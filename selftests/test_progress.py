@@ -6,8 +6,8 @@ import mmap
 import psutil
 import pytest
 
-from dinov3_parity.fixtures.logbook import Logbook, Memory
-from dinov3_parity.fixtures.progress import Display
+from dinov3_parity.fixtures.sweep.cost_recorder import Logbook, Memory
+from dinov3_parity.fixtures.sweep.progress import Display
 from dinov3_parity.parity.taps import EMBED, HEAD
 from dinov3_parity.parity.variants import VARIANTS, excerpt
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dinov3_parity.fixtures.bookmark import Bookmark, Mark
-from dinov3_parity.fixtures.convoy import Member, carry
+from dinov3_parity.fixtures.sweep.resume_point import Bookmark, Mark
+from dinov3_parity.fixtures.sweep.sweep import Member, carry
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
