@@ -123,7 +123,7 @@ def _counted(maker, name: str, file: Path, company: int):
 def judge(root: str, stages: list[str]) -> dict:
     """What the suite says of stages in this store: every comparison's ratio, and whether all hold."""
     _settings(root)
-    from dinov3_parity.fixtures.trial import measured
+    from dinov3_parity.fixtures.faults.trial import measured
     from dinov3_parity.parity.taps import EMBED, HEAD
 
     _ready()

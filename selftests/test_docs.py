@@ -14,7 +14,7 @@ import pytest
 
 from dinov3_parity.fixtures.command import main
 from dinov3_parity.fixtures.commands import COMMANDS
-from dinov3_parity.fixtures.trial import attempt
+from dinov3_parity.fixtures.faults.trial import attempt
 from dinov3_parity.parity.faults import catalogue
 from selftests.documents import DOCUMENTS, ROOT, absent, anchors, blocks, links, options
 from selftests.test_faults import INPUTS

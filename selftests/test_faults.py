@@ -11,12 +11,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import find, settings
 
-from dinov3_parity.fixtures.injection import applies, injected
+from dinov3_parity.fixtures.faults.injection import applies, injected
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
-from dinov3_parity.fixtures.sensitivity import KINDS, NEAREST, Sensitivity, nearest
+from dinov3_parity.fixtures.faults.sensitivity import KINDS, NEAREST, Sensitivity, nearest
 from dinov3_parity.fixtures.session import SESSION
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
-from dinov3_parity.fixtures.trial import attempt, measured
+from dinov3_parity.fixtures.faults.trial import attempt, measured
 from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding
 from dinov3_parity.parity.limits import limits
 from dinov3_parity.parity.strategies import PROFILES, Plan, QUICK_AREA, TRAPS, inputs, plan

@@ -2,7 +2,7 @@
 
 A fault says what was done wrong, at which tap it must first show, and on which inputs it cannot
 show. Its ``edit`` is the wrong thing itself, on arrays and from outside: no stage knows of it. How
-it gets into a stage's weights, modules or files is ``fixtures.injection``.
+it gets into a stage's weights, modules or files is ``fixtures.faults.injection``.
 """
 
 from __future__ import annotations
