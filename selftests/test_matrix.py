@@ -14,7 +14,7 @@ import pytest
 from onnx.numpy_helper import from_array, to_array
 from packaging.specifiers import SpecifierSet
 
-from dinov3_parity.fixtures import bundle as making
+from dinov3_parity.fixtures.matrix import bundle as making
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
