@@ -6,12 +6,12 @@ import pytest
 collect_ignore = ["parity/cells"]
 
 pytest_plugins = [
-    "dinov3_parity.fixtures.options", "dinov3_parity.fixtures.collection", "dinov3_parity.fixtures.plugin", "dinov3_parity.fixtures.snapshots",
+    "dinov3_parity.fixtures.pytest_plugin.options", "dinov3_parity.fixtures.pytest_plugin.collection", "dinov3_parity.fixtures.pytest_plugin.fixtures", "dinov3_parity.fixtures.pytest_plugin.snapshots",
 ]  # fmt: skip
 pytest.register_assert_rewrite(*pytest_plugins)
 
-from dinov3_parity.fixtures import collection, course, options, outcomes, plugin  # noqa: E402
-from dinov3_parity.fixtures.session import SESSION, is_worker  # noqa: E402
+from dinov3_parity.fixtures.pytest_plugin import collection, fixtures, lifecycle, options, outcomes  # noqa: E402
+from dinov3_parity.fixtures.pytest_plugin.session import SESSION, is_worker  # noqa: E402
 from dinov3_parity.parity.errors import ParityError  # noqa: E402
 from dinov3_parity.reports import faults, terminal  # noqa: E402
 
@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    return course.header(config)
+    return lifecycle.header(config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,7 +51,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         except ParityError as error:
             raise pytest.UsageError(str(error)) from None
     if not session.config.option.collectonly:
-        course.begin(session.config, session.items)
+        lifecycle.begin(session.config, session.items)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -69,21 +69,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function):
     try:
         return (yield)
     except (AssertionError, BaseExceptionGroup, ParityError) as error:
-        if not (found := plugin.departures(error)):
+        if not (found := fixtures.departures(error)):
             raise
     finally:  # before the report of the call is made
-        plugin.tell_standing(pyfuncitem)
-    plugin.plainly(found)
+        fixtures.tell_standing(pyfuncitem)
+    fixtures.plainly(found)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    course.end(session.config)
+    lifecycle.end(session.config)
     if not is_worker(session.config):
-        run, header = session.config.stash[SESSION], course.run_header(session.config)
+        run, header = session.config.stash[SESSION], lifecycle.run_header(session.config)
         run.told = faults.finish(run.scribe.folder, header)
         header |= {"tests": run.outcomes.told(), "exit": outcomes.exit_of(session.exitstatus)}
-        course.nothing_selected(session)
+        lifecycle.nothing_selected(session)
         run.finished = terminal.finish(run.scribe.folder, header)
         if run.finished and run.finished.short and session.exitstatus == 0:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

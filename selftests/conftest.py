@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
-from dinov3_parity.fixtures.session import SESSION
+from dinov3_parity.fixtures.pytest_plugin.session import SESSION
 from dinov3_parity.fixtures.store.store import Store
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity.variants import VARIANTS

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dinov3_parity.fixtures.session import FILE_INPUTS
+from dinov3_parity.fixtures.pytest_plugin.session import FILE_INPUTS
 from dinov3_parity.parity import contract, measurements
 from dinov3_parity.parity.inputs import CONTENTS, Input
 from dinov3_parity.parity.limits import LIMITS

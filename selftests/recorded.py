@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dinov3_parity.fixtures.outcomes import Standing
+from dinov3_parity.fixtures.pytest_plugin.outcomes import Standing
 from dinov3_parity.parity import divergence, measurements, picture
 from dinov3_parity.parity.cells.cell import (
     CRASH,

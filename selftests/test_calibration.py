@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from dinov3_parity.fixtures.session import SESSION
+from dinov3_parity.fixtures.pytest_plugin.session import SESSION
 from dinov3_parity.parity.inputs import parse
 from dinov3_parity.parity.limits import LIMITS, MARGIN
 from dinov3_parity.parity.measurements import CHAINED, ISOLATED

@@ -14,7 +14,7 @@ from hypothesis import find, settings
 from dinov3_parity.fixtures.faults.injection import applies, injected
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.faults.sensitivity import KINDS, NEAREST, Sensitivity, nearest
-from dinov3_parity.fixtures.session import SESSION
+from dinov3_parity.fixtures.pytest_plugin.session import SESSION
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.faults.trial import attempt, measured
 from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding

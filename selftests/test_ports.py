@@ -10,7 +10,7 @@ import pytest
 
 from dinov3_parity.fixtures import fitting, ports
 from dinov3_parity.fixtures.sweep.resume_point import Bookmark
-from dinov3_parity.fixtures.collection import LAYERS
+from dinov3_parity.fixtures.pytest_plugin.collection import LAYERS
 from dinov3_parity.fixtures.sweep.sweep import Member, carry
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.fitting import Takes

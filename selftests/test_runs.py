@@ -22,7 +22,7 @@ sys.exit(code)
 @pytest.fixture
 def warm(vits16):
     """The store has what the ONNX tests need."""
-    from dinov3_parity.fixtures.session import FILE_INPUTS
+    from dinov3_parity.fixtures.pytest_plugin.session import FILE_INPUTS
     from dinov3_parity.parity.strategies import PROFILES, Plan
 
     for drawn in Plan(PROFILES["quick"]).inputs:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from dinov3_parity.fixtures import selection
-from dinov3_parity.fixtures.collection import LAYERS
+from dinov3_parity.fixtures.pytest_plugin import keyword
+from dinov3_parity.fixtures.pytest_plugin.collection import LAYERS
 from dinov3_parity.fixtures.pipeline.pipeline import STAGES
 from dinov3_parity.parity.layout import layout
 from dinov3_parity.parity.variants import VARIANTS
@@ -49,16 +49,16 @@ def test_a_stage_in_the_expression(run_pytest):
     ],
 )
 def test_words_that_are_names_are_made_exact(typed, read):
-    once = selection.exact(typed, NAMES)
+    once = keyword.exact(typed, NAMES)
     assert once == read
-    assert selection.exact(once, NAMES) == once, "workers read the expression a second time"
-    assert selection.mentioned(once, NAMES) == selection.mentioned(typed, NAMES)
-    assert selection.words(once) == selection.words(typed)
+    assert keyword.exact(once, NAMES) == once, "workers read the expression a second time"
+    assert keyword.mentioned(once, NAMES) == keyword.mentioned(typed, NAMES)
+    assert keyword.words(once) == keyword.words(typed)
 
 
 def test_no_keyword_is_part_of_another():
     ports = ["metal", "my-onnx", "unmapped", "onnx_2"]
-    keywords = [selection.keyword(name) for name in (*NAMES, *ports)]
+    keywords = [keyword.keyword(name) for name in (*NAMES, *ports)]
     assert not [(a, b) for a in keywords for b in keywords if a != b and a in b]
 
 

@@ -47,7 +47,7 @@ def snapped(tmp_path):
 
     def run(*words: str, **more: str) -> Ran:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "dinov3_parity.fixtures.snapshots", *words], cwd=tmp_path,
+            [sys.executable, "-m", "pytest", "-p", "dinov3_parity.fixtures.pytest_plugin.snapshots", *words], cwd=tmp_path,
             env=plain | {"PYTHONPATH": str(ROOT)} | more, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
