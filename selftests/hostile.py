@@ -28,7 +28,7 @@ import onnx
 from numpy.lib import format as npy
 from onnx import TensorProto, helper
 
-from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.parity.variants import VARIANTS
 
 #: One block of 128: a megabyte. It has the modules of vits16; the other adds those of the sat493m.
@@ -48,7 +48,7 @@ ADVICE = re.compile(
 def known(patch) -> None:
     """Make both variants known to the commands, as if they had been released."""
     from dinov3_parity.fixtures.checkpoints import choice, release, shards
-    from dinov3_parity.fixtures.commands import bundle, shared
+    from dinov3_parity.fixtures.cli import bundle, shared
 
     for module in (choice, release, bundle, shared):
         patch.setattr(module, "VARIANTS", {**VARIANTS, SMALL.name: SMALL, SAT.name: SAT})

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from dinov3_parity.fixtures.command import main
-from dinov3_parity.fixtures.commands import COMMANDS
+from dinov3_parity.fixtures.cli.main import main
+from dinov3_parity.fixtures.cli import COMMANDS
 from dinov3_parity.fixtures.workflow import paths
 from dinov3_parity.parity.variants import VARIANTS
 

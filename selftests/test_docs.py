@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dinov3_parity.fixtures.command import main
-from dinov3_parity.fixtures.commands import COMMANDS
+from dinov3_parity.fixtures.cli.main import main
+from dinov3_parity.fixtures.cli import COMMANDS
 from dinov3_parity.fixtures.faults.trial import attempt
 from dinov3_parity.parity.faults import catalogue
 from selftests.documents import DOCUMENTS, ROOT, absent, anchors, blocks, links, options

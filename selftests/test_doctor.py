@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from dinov3_parity.fixtures.command import main
-from dinov3_parity.fixtures.commands import doctor
+from dinov3_parity.fixtures.cli.main import main
+from dinov3_parity.fixtures.cli import doctor
 from selftests.conftest import ROOT
 
 
@@ -72,7 +72,7 @@ def test_every_package_that_a_step_needs_is_one_that_is_asked_for():
 
 
 def test_no_framework_is_imported():
-    code = "import sys; from dinov3_parity.fixtures.command import main; main(['doctor']); print(sorted(sys.modules))"
+    code = "import sys; from dinov3_parity.fixtures.cli.main import main; main(['doctor']); print(sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from dinov3_parity.fixtures.download import fetching, part_file
-from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.download.fetching import fetch, how_to_get_a_link, secret
 from dinov3_parity.fixtures.download.links import FORM, Link
 from dinov3_parity.parity.errors import ParityError

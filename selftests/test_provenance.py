@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from dinov3_parity.fixtures.host import provenance
-from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.cli.main import main
 
 
 @pytest.fixture

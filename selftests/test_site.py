@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.reports import deviations, html, matrix, site, terminal
 from dinov3_parity.reports.header import filled
@@ -227,7 +227,7 @@ def test_a_report_is_made_of_figures_and_names_out_of_range(tmp_path, fields):
 
 
 def test_a_report_is_made_without_a_framework(root, tmp_path):
-    code = "import sys; from dinov3_parity.fixtures.command import main; main(sys.argv[1:]); print(sorted(sys.modules))"
+    code = "import sys; from dinov3_parity.fixtures.cli.main import main; main(sys.argv[1:]); print(sorted(sys.modules))"
     words = ["report", str(root / "faulty"), "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.store.store import MANIFEST, Store
 from dinov3_parity.parity.errors import ParityError
 

@@ -95,7 +95,7 @@ def test_numbers_agree_with_their_nouns():
 
 
 def test_the_catalogue_counts_itself_in_one_way(capsys, store):
-    from dinov3_parity.fixtures.command import main
+    from dinov3_parity.fixtures.cli.main import main
 
     assert main(["faults"]) == 0
     listed = capsys.readouterr().out

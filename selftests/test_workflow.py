@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dinov3_parity.fixtures.checkpoints import release
-from dinov3_parity.fixtures.command import main
+from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.workflow import comparison
 from dinov3_parity.fixtures.workflow.delivery import delivered
