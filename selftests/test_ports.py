@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dinov3_parity.fixtures import fitting, ports
+from dinov3_parity.fixtures.ports import fitting, ports
 from dinov3_parity.fixtures.sweep.resume_point import Bookmark
 from dinov3_parity.fixtures.pytest_plugin.collection import LAYERS
 from dinov3_parity.fixtures.sweep.sweep import Member, carry
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
-from dinov3_parity.fixtures.fitting import Takes
+from dinov3_parity.fixtures.ports.fitting import Takes
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
-from dinov3_parity.fixtures.ports import Port
+from dinov3_parity.fixtures.ports.ports import Port
 from dinov3_parity.fixtures.reference.reference import Computed
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.parity import contract, measurements
