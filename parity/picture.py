@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.profile import stands_out
 from dinov3_parity.parity.taps import TAPS
 from dinov3_parity.parity.variants import Variant

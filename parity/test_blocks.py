@@ -2,7 +2,7 @@
 
 import pytest
 
-from dinov3_parity.parity.strategies import over_inputs
+from dinov3_parity.parity.inputs.strategies import over_inputs
 
 
 @pytest.mark.contract("blocks")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dinov3_parity.parity.gauge import hold_published
-from dinov3_parity.parity.measurements import CHAINED
-from dinov3_parity.parity.strategies import SQUARE
+from dinov3_parity.parity.comparator import hold_published
+from dinov3_parity.parity.records.measurement import CHAINED
+from dinov3_parity.parity.inputs.strategies import SQUARE
 from dinov3_parity.parity.taps import HEAD
 
 

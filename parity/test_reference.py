@@ -6,7 +6,7 @@ shape other than the tap table's, constant or not finite, and so no standard to 
 
 import pytest
 
-from dinov3_parity.parity.strategies import over_inputs
+from dinov3_parity.parity.inputs.strategies import over_inputs
 
 
 @pytest.mark.contract("reference")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dinov3_parity.parity.gauge import hold_published
-from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.comparator import hold_published
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.taps import HEAD
 
 

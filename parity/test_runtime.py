@@ -6,8 +6,8 @@ taps are measured too, and its result must be as faithful as the file's.
 
 import pytest
 
-from dinov3_parity.parity.gauge import hold_published
-from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.comparator import hold_published
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.taps import HEAD
 
 

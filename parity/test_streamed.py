@@ -6,7 +6,7 @@ input and on its own, and lets it go.
 
 import pytest
 
-from dinov3_parity.parity.strategies import SQUARE
+from dinov3_parity.parity.inputs.strategies import SQUARE
 
 
 @pytest.mark.contract("reference")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.records.measurement import Measurement
 
 
 def words(variant: str, stage: str, mode: str, block: int | None, tap: str) -> str:

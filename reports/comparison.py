@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dinov3_parity.parity.inputs import Input
-from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports import html
-from dinov3_parity.reports.records import Run
+from dinov3_parity.parity.records.reader import Run
 
 DEPARTS, HOLDS, WORSE, BETTER, NEW, GONE = (
     "newly departs", "holds now", "worse", "better", "new", "gone",

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from dinov3_parity.parity.layout import layout
-from dinov3_parity.parity.measurements import CHAINED, Measurement
+from dinov3_parity.parity.records.measurement import CHAINED, Measurement
 from dinov3_parity.parity.variants import VARIANTS
 
 

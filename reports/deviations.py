@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dinov3_parity.parity import deviations
-from dinov3_parity.parity.cells.cell import Record
+from dinov3_parity.parity.matrix import deviations
+from dinov3_parity.parity.matrix.cell import Record
 from dinov3_parity.reports import html
 
 FINDINGS = Path(deviations.__file__).with_name("upstream.toml")

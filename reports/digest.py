@@ -14,9 +14,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dinov3_parity.parity.contract import PUBLISHED
-from dinov3_parity.parity.gauge import GATE_COSINE, GATE_MAX_ABS
-from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.records.contract import PUBLISHED
+from dinov3_parity.parity.comparator import GATE_COSINE, GATE_MAX_ABS
+from dinov3_parity.parity.records.measurement import Measurement
 
 #: Fields of a record that tell its place; those that tell its input are in the table of inputs.
 _PLACE = ("variant", "stage", "layer", "runtime", "mode", "block", "tap")

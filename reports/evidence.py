@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dinov3_parity.parity import taps
-from dinov3_parity.parity.contract import PUBLISHED
-from dinov3_parity.parity.divergence import Divergence, at_place, quoted, strength_of
+from dinov3_parity.parity.records.contract import PUBLISHED
+from dinov3_parity.parity.records.divergence import Divergence, at_place, quoted, strength_of
 from dinov3_parity.parity.faults import Fault, catalogue
-from dinov3_parity.parity.gauge import GATE_COSINE, GATE_MAX_ABS
-from dinov3_parity.parity.measurements import CHAINED, Measurement
+from dinov3_parity.parity.comparator import GATE_COSINE, GATE_MAX_ABS
+from dinov3_parity.parity.records.measurement import CHAINED, Measurement
 from dinov3_parity.parity.picture import parted
 from dinov3_parity.parity.profile import stands_out
 from dinov3_parity.parity.variants import VARIANTS

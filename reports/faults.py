@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dinov3_parity.parity.divergence import PIPELINE
+from dinov3_parity.parity.records.divergence import PIPELINE
 from dinov3_parity.parity.taps import TAPS
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports import html
-from dinov3_parity.reports.run import FRAGMENTS, fragments
+from dinov3_parity.parity.records.run_folder import FRAGMENTS, fragments
 
 FILE, _ENDING = "faults.json", ".faults"
 

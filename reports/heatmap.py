@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dinov3_parity.parity import taps
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 
 _ORDER = {name: index for index, name in enumerate(taps.TAPS)}
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from dinov3_parity.parity import picture
-from dinov3_parity.parity.divergence import strength_of
-from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.records.divergence import strength_of
+from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports.comparison import Comparison, DEPARTS, HOLDS, WORSE, figure
 from dinov3_parity.reports.evidence import Case
-from dinov3_parity.reports.records import Run
+from dinov3_parity.parity.records.reader import Run
 from dinov3_parity.reports.verdicts import Verdict
 
 SUMMARY, REPRODUCER = "summary.md", "reproducer.md"

@@ -13,8 +13,8 @@ from typing import Any
 
 from packaging.version import Version
 
-from dinov3_parity.parity import deviations
-from dinov3_parity.parity.cells.cell import (
+from dinov3_parity.parity.matrix import deviations
+from dinov3_parity.parity.matrix.cell import (
     ABSENT,
     CRASH,
     Cell,
@@ -26,7 +26,7 @@ from dinov3_parity.parity.cells.cell import (
     UNSUPPORTED,
     record,
 )
-from dinov3_parity.parity.cells.nursery import LEVELS
+from dinov3_parity.parity.runtimes.isolated import LEVELS
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports import heatmap, html

@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from dinov3_parity.parity import picture, taps
-from dinov3_parity.parity.measurements import ISOLATED, Measurement
+from dinov3_parity.parity.records.measurement import ISOLATED, Measurement
 from dinov3_parity.parity.variants import VARIANTS, Variant
 from dinov3_parity.reports import address, costs, dataflow, heatmap, html, thumbnails
 from dinov3_parity.reports.digest import digest, packed
 from dinov3_parity.reports.evidence import Case
 from dinov3_parity.reports.markdown import REPRODUCER
-from dinov3_parity.reports.records import Run
+from dinov3_parity.parity.records.reader import Run
 from dinov3_parity.reports.verdicts import DEPARTS, Edge, HOLDS, REPEATS, Verdict
 
 #: Rows of the table of places that a page has without its script.

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from dinov3_parity.parity.contract import PUBLISHED
-from dinov3_parity.parity.gauge import GATE_MAX_ABS
+from dinov3_parity.parity.records.contract import PUBLISHED
+from dinov3_parity.parity.comparator import GATE_MAX_ABS
 from dinov3_parity.parity.limits import LIMITS
-from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.reports.faults import FILE as FAULTS
-from dinov3_parity.reports.run import MEASUREMENTS
+from dinov3_parity.parity.records.run_folder import MEASUREMENTS
 
 #: Below this all differences are drawn at it: a stage may agree with Meta bit for bit.
 _LEFT = 1e-7

@@ -25,8 +25,8 @@ from dinov3_parity.reports import (
 from dinov3_parity.reports.comparison import Comparison
 from dinov3_parity.reports.evidence import Case
 from dinov3_parity.reports.markdown import REPRODUCER, SUMMARY
-from dinov3_parity.reports.records import Run, joined, read
-from dinov3_parity.reports.run import FRAGMENTS, MEASUREMENTS, RUN
+from dinov3_parity.parity.records.reader import Run, joined, read
+from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN
 from dinov3_parity.reports.verdicts import DEPARTS, Verdict, verdict
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports import costs, faults, github
-from dinov3_parity.reports.records import joined, read
-from dinov3_parity.reports.run import MEASUREMENTS, RUN, merge, rewrite
+from dinov3_parity.parity.records.reader import joined, read
+from dinov3_parity.parity.records.run_folder import MEASUREMENTS, RUN, merge, rewrite
 from dinov3_parity.reports.site import Site
 from dinov3_parity.reports.verdicts import DEPARTS, Edge, HOLDS
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dinov3_parity.parity.inputs import CONTENTS, Input
+from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
 
 #: Pixels of the longer side, at most; pictures in one page, at most.
 SIDE, MOST = 192, 24

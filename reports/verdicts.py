@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dinov3_parity.parity import divergence
-from dinov3_parity.parity.divergence import Divergence
-from dinov3_parity.parity.measurements import Measurement
-from dinov3_parity.reports.run import FAILED, OK, missing
+from dinov3_parity.parity.records import divergence
+from dinov3_parity.parity.records.divergence import Divergence
+from dinov3_parity.parity.records.measurement import Measurement
+from dinov3_parity.parity.records.run_folder import FAILED, OK, missing
 
 HOLDS, DEPARTS, REPEATS, INCOMPLETE, NOTHING = (
     "holds", "departs", "repeats", "incomplete", "nothing compared",

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dinov3_parity.fixtures.pytest_plugin.session import FILE_INPUTS
-from dinov3_parity.parity import contract, measurements
-from dinov3_parity.parity.inputs import CONTENTS, Input
+from dinov3_parity.parity.records import contract, measurement
+from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
 from dinov3_parity.parity.limits import LIMITS
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 from dinov3_parity.parity.profile import POINTS
-from dinov3_parity.parity.strategies import SCALES, SMALL, SQUARE, WEIGHTS
+from dinov3_parity.parity.inputs.strategies import SCALES, SMALL, SQUARE, WEIGHTS
 from dinov3_parity.parity.taps import TAPS, extent
 from dinov3_parity.parity.variants import Variant
 from dinov3_parity.parity.yardstick import EPS32, ROUNDING
@@ -309,7 +309,7 @@ def measured(
 
 def groups_of(*what: Any) -> list[Group]:
     return [
-        (test, drawn, [measurements.measured(fields) for fields in found])
+        (test, drawn, [measurement.measured(fields) for fields in found])
         for test, drawn, found in measured(*what)
     ]
 

@@ -246,7 +246,7 @@ def _audit(event: str, arguments: tuple) -> None:
         if path.suffix == ".pyc" or "__pycache__" in path.parts:
             return  # what Python itself keeps of a module that it imports
     elif event == "subprocess.Popen":
-        if arguments[1][1:3] == ["-m", "dinov3_parity.parity.cells.nursery"]:
+        if arguments[1][1:3] == ["-m", "dinov3_parity.parity.runtimes.isolated"]:
             return
         path = Path(os.fsdecode(arguments[0]))
     elif event in ("os.symlink", "os.link"):

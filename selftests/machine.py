@@ -62,7 +62,7 @@ def _load(what: str) -> None:
 
 
 def _drawn():
-    from dinov3_parity.parity.inputs import Input
+    from dinov3_parity.parity.inputs.drawn import Input
 
     return Input(1, (2, 3), 0)
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from dinov3_parity.fixtures.pytest_plugin.outcomes import Standing
-from dinov3_parity.parity import divergence, measurements, picture
-from dinov3_parity.parity.cells.cell import (
+from dinov3_parity.parity.records import divergence, measurement
+from dinov3_parity.parity import picture
+from dinov3_parity.parity.matrix.cell import (
     CRASH,
     Cell,
     DRIFT,
@@ -28,16 +29,16 @@ from dinov3_parity.parity.cells.cell import (
     THREADS,
     UNSUPPORTED,
 )
-from dinov3_parity.parity.cells.nursery import LEVELS
-from dinov3_parity.parity.gauge import Account
-from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.runtimes.isolated import LEVELS
+from dinov3_parity.parity.comparator import Account
+from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.limits import LIMITS
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
-from dinov3_parity.parity.strategies import SMALL, SQUARE
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.inputs.strategies import SMALL, SQUARE
 from dinov3_parity.parity.taps import TAPS, extent
 from dinov3_parity.parity.variants import VARIANTS, Variant
 from dinov3_parity.reports import costs
-from dinov3_parity.reports.run import FRAGMENTS, MEASUREMENTS, RUN, Scribe
+from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN, Scribe
 from selftests.figures import (
     EXPORTED,
     HONEST,
@@ -221,7 +222,7 @@ def _write(folder: Path, told: dict[str, Any], groups: Iterable[Group]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / MEASUREMENTS
     file.write_text("")
-    measurements.write(file, [m for _, _, records in groups for m in records])
+    measurement.write(file, [m for _, _, records in groups for m in records])
     (folder / RUN).write_text(json.dumps(told, indent=1))
     return folder
 
@@ -297,7 +298,7 @@ def huge(folder: Path, count: int = 200_000, seed: int = 0) -> Path:
         for test, one, found in measured(tests, seed):
             stream.write("".join(encode(fields) + "\n" for fields in found))
             kept.append(
-                (test, one, [measurements.measured(f) for f in found if f["tap"] == "output"])
+                (test, one, [measurement.measured(f) for f in found if f["tap"] == "output"])
             )
     command = "pytest -k 'vits16 or vits16plus' --hypothesis-profile search"
     told = run(command, tests, kept, "search")

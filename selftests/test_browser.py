@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from dinov3_parity.parity import measurements
+from dinov3_parity.parity.records import measurement
 from dinov3_parity.reports import html, site
-from dinov3_parity.reports.run import MEASUREMENTS
+from dinov3_parity.parity.records.run_folder import MEASUREMENTS
 from selftests import recorded
 from selftests.browser import axe, browser, opened, paints  # noqa: F401 (fixtures)
 
@@ -53,8 +53,8 @@ def overview(opened, made):  # noqa: F811
 
 
 @cache
-def recorded_in(folder: Path) -> list[measurements.Measurement]:
-    return list(measurements.read(folder / MEASUREMENTS))
+def recorded_in(folder: Path) -> list[measurement.Measurement]:
+    return list(measurement.read(folder / MEASUREMENTS))
 
 
 def visible(page, selector: str) -> list[str]:

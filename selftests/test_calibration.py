@@ -18,10 +18,10 @@ import pytest
 from hypothesis import settings
 
 from dinov3_parity.fixtures.pytest_plugin.session import SESSION
-from dinov3_parity.parity.inputs import parse
+from dinov3_parity.parity.inputs.drawn import parse
 from dinov3_parity.parity.limits import LIMITS, MARGIN
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED
-from dinov3_parity.parity.strategies import plan
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
+from dinov3_parity.parity.inputs.strategies import plan
 from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, TAPS, taps_of
 from dinov3_parity.parity.taps import CHAINED as HANDED_ON
 from dinov3_parity.parity.variants import VARIANTS

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dinov3_parity.reports import comparison, records
+from dinov3_parity.reports import comparison
+from dinov3_parity.parity.records import reader
 from dinov3_parity.reports.comparison import (
     BETTER,
     DEPARTS,
@@ -86,8 +87,8 @@ def test_how_many_times_stronger_is_told_by_what_is_stronger():
 
 
 def test_recorded_runs_differ_where_they_were_made_to(tmp_path):
-    before = records.read(recorded.clean(tmp_path / "clean"))
-    after = records.read(recorded.worse(tmp_path / "worse"))
+    before = reader.read(recorded.clean(tmp_path / "clean"))
+    after = reader.read(recorded.worse(tmp_path / "worse"))
     found = compare(before.found, after.found)
 
     def places(*wanted):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from dinov3_parity.parity import divergence
-from dinov3_parity.parity.inputs import Input
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED, measurement
+from dinov3_parity.parity.records import divergence
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, measurement
 from dinov3_parity.parity.taps import TAPS
 from dinov3_parity.parity.yardstick import Comparison
 

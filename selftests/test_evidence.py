@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from dinov3_parity.parity import divergence
-from dinov3_parity.parity.inputs import Input
-from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.records import divergence
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.reports.evidence import case, suspects
 from selftests.test_divergence import clean, taken, with_faults
 

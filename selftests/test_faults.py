@@ -19,7 +19,7 @@ from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.faults.trial import attempt, measured
 from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding
 from dinov3_parity.parity.limits import limits
-from dinov3_parity.parity.strategies import PROFILES, Plan, QUICK_AREA, TRAPS, inputs, plan
+from dinov3_parity.parity.inputs.strategies import PROFILES, Plan, QUICK_AREA, TRAPS, inputs, plan
 from dinov3_parity.parity.taps import EMBED, HEAD, PARTS, TAPS, taps_of
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.reports import faults as scoreboard

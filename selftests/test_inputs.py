@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.inputs import CONTENTS, Input, parse
-from dinov3_parity.parity.strategies import PROFILES, Plan
+from dinov3_parity.parity.inputs.drawn import CONTENTS, Input, parse
+from dinov3_parity.parity.inputs.strategies import PROFILES, Plan
 
 inputs = st.builds(
     Input,

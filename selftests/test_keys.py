@@ -9,7 +9,7 @@ import pytest
 from dinov3_parity.fixtures.store import keys
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
-from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.variants import VARIANTS
 
 SMALL = replace(VARIANTS["vits16"], name="small", dim=128, heads=2, hidden=512, depth=1)

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from dinov3_parity.reports import github, markdown
-from dinov3_parity.reports.header import filled
-from dinov3_parity.reports.records import Run, joined, read
+from dinov3_parity.parity.records.header import filled
+from dinov3_parity.parity.records.reader import Run, joined, read
 from dinov3_parity.reports.site import REPRODUCER, SUMMARY, Site
 from selftests import recorded
 from selftests.test_divergence import clean, with_faults

@@ -18,9 +18,9 @@ from dinov3_parity.fixtures.matrix import bundle as making
 from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
-from dinov3_parity.parity import deviations
-from dinov3_parity.parity.cells.bundle import Bundle, MANIFEST
-from dinov3_parity.parity.cells.cell import (
+from dinov3_parity.parity.matrix import deviations
+from dinov3_parity.parity.matrix.bundle import Bundle, MANIFEST
+from dinov3_parity.parity.matrix.cell import (
     CRASH,
     Cell,
     DRIFT,
@@ -32,8 +32,8 @@ from dinov3_parity.parity.cells.cell import (
     cells,
     measured,
 )
-from dinov3_parity.parity.cells.nursery import Nursery
-from dinov3_parity.parity.deviations import Deviation
+from dinov3_parity.parity.runtimes.isolated import Nursery
+from dinov3_parity.parity.matrix.deviations import Deviation
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.reports import html, matrix
@@ -175,8 +175,8 @@ def test_lower_precision_has_a_floor_of_its_own(folder, nursery, precision):
 
 def run_cells(folder, out, *words):
     command = [
-        sys.executable, "-m", "pytest", "-c", "parity/cells/pytest.ini", "--rootdir", "parity/cells",
-        "--confcutdir", "parity/cells", "-p", "no:dinov3_parity", "parity/cells/test_runtime.py",
+        sys.executable, "-m", "pytest", "-c", "parity/matrix/pytest.ini", "--rootdir", "parity/cells",
+        "--confcutdir", "parity/cells", "-p", "no:dinov3_parity", "parity/matrix/test_runtime.py",
         f"--bundle={folder}", f"--out={out}", *words,
     ]  # fmt: skip
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}

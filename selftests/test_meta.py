@@ -6,8 +6,8 @@ import torch
 
 from dinov3_parity.fixtures.stages.meta.vit import Backbone, Meta, Qkv, backbone
 from dinov3_parity.fixtures.checkpoints.release import write
-from dinov3_parity.parity.inputs import Input
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
 from dinov3_parity.parity.taps import HEAD
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.yardstick import compare

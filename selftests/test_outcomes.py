@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from dinov3_parity.fixtures.pytest_plugin.outcomes import Outcomes, Standing, exit_of, name_of, tell
-from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.inputs.drawn import Input
 from selftests.test_divergence import clean, taken, with_faults
 
 

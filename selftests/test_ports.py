@@ -18,13 +18,13 @@ from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.ports.ports import Port
 from dinov3_parity.fixtures.reference.reference import Computed
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
-from dinov3_parity.parity import contract, measurements
+from dinov3_parity.parity.records import contract, measurement
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.gauge import Gauge
-from dinov3_parity.parity.inputs import Input
-from dinov3_parity.parity.strategies import SQUARE
+from dinov3_parity.parity.comparator import Gauge
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.inputs.strategies import SQUARE
 from dinov3_parity.parity.variants import VARIANTS
-from dinov3_parity.reports.run import MEASUREMENTS
+from dinov3_parity.parity.records.run_folder import MEASUREMENTS
 from selftests.conftest import ROOT
 
 NUMPY = "docs/examples/numpy_port.py:NumPyPort"
@@ -326,7 +326,7 @@ def test_a_port_that_raises_in_a_run_fails_in_its_own_words(run_pytest, tmp_path
     assert shown.code == pytest.ExitCode.TESTS_FAILED, shown.out
     assert "mine: block() of Port raised OSError: no such device, at " in shown.out
     assert "port.py:9, in trouble" in shown.out
-    for ours in ("Traceback", "fixtures/", "INTERNALERROR", "parity/gauge.py", "Falsifying"):
+    for ours in ("Traceback", "fixtures/", "INTERNALERROR", "parity/comparator.py", "Falsifying"):
         assert ours not in shown.out.replace("fixtures/ported", ""), shown.out
     line = next(one for one in shown.out.splitlines() if one.startswith("Reproduce: "))
     again = run_pytest(*shlex.split(line.removeprefix("Reproduce: pytest ")))
@@ -434,7 +434,7 @@ def test_a_port_is_held_on_a_large_variant(run_pytest, tmp_path):
     shown = run_pytest("-k", "vitl16 and numpy", "--stage", NUMPY)
     assert shown.code == 0, shown.out
     assert "compared 80 of 80 declared taps" in shown.out and "vitl16: numpy holds" in shown.out
-    found = list(measurements.read(tmp_path / "report" / MEASUREMENTS))
+    found = list(measurement.read(tmp_path / "report" / MEASUREMENTS))
     assert {m.block for m in found} == {None, 0, 12, 23}
     assert {(m.stage, m.mode) for m in found} == {("numpy", "isolated"), ("numpy", "chained")}
 
@@ -477,7 +477,7 @@ def test_a_port_is_given_what_it_takes_and_nothing_else(run_pytest, tmp_path):
     stage = spoiled(tmp_path, STATIC)
     shown = run_pytest("--stage", stage, "-k", "vits16 and mine")
     assert shown.code == 0, shown.out
-    found = list(measurements.read(tmp_path / "report" / MEASUREMENTS))
+    found = list(measurement.read(tmp_path / "report" / MEASUREMENTS))
     assert {(m.batch, m.grid) for m in found} == {(2, (3, 2))}
     assert {m.layer for m in found} == {"primitives", "blocks", "backbone", "release"}
     per_input = 4 + 5 + 12 * 19 + 12 * 3 + 5

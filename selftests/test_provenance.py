@@ -62,11 +62,11 @@ def test_the_command_says_its_version(capsys, monkeypatch):
 
 
 def test_the_records_of_a_run_say_it(tmp_path):
-    from dinov3_parity.reports import run
+    from dinov3_parity.parity.records import run_folder
 
-    told = {"id": "0" * 12, "exit": "ok", "tests": [{"properties": {run.LAYER: "blocks"}}]}
-    assert run.merge(tmp_path, told | {"versions": {provenance.NAME: provenance.told()}})
-    written = (tmp_path / run.RUN).read_text()
+    told = {"id": "0" * 12, "exit": "ok", "tests": [{"properties": {run_folder.LAYER: "blocks"}}]}
+    assert run_folder.merge(tmp_path, told | {"versions": {provenance.NAME: provenance.told()}})
+    written = (tmp_path / run_folder.RUN).read_text()
     assert f'"{provenance.NAME}": "{provenance.told()}"' in written
 
 

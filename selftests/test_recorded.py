@@ -10,14 +10,14 @@ from hashlib import sha256
 
 import pytest
 
-from dinov3_parity.parity import divergence, measurements
-from dinov3_parity.parity.cells.cell import record
-from dinov3_parity.parity.contract import declared, size
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.records import divergence, measurement
+from dinov3_parity.parity.matrix.cell import record
+from dinov3_parity.parity.records.contract import declared, size
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 from dinov3_parity.parity.taps import BLOCK, TAPS, extent, taps_of
 from dinov3_parity.parity.variants import VARIANTS
-from dinov3_parity.reports import records
-from dinov3_parity.reports.header import HEADER, filled
+from dinov3_parity.parity.records import reader
+from dinov3_parity.parity.records.header import HEADER, filled
 from selftests import browser as bench
 from selftests import recorded
 from selftests.recorded import HOSTILE, Place
@@ -29,7 +29,7 @@ VITS16 = VARIANTS["vits16"]
 
 def read(folder):
     run = json.loads((folder / "run.json").read_text())
-    return run, list(measurements.read(folder / "measurements.jsonl"))
+    return run, list(measurement.read(folder / "measurements.jsonl"))
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_what_is_cut_off_is_missing_in_the_contract(tmp_path):
 def test_a_killed_run_left_its_fragments_alone(tmp_path):
     recorded.killed(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["fragments"]
-    run = records.read(tmp_path)
+    run = reader.read(tmp_path)
     assert run.lost[0].startswith("The run did not end") and len(run.lost) == 2
     assert 1000 < len(run.found) < run.header["contract"]["declared"] == 6844
 

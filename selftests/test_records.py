@@ -9,12 +9,12 @@ from functools import partial
 
 import pytest
 
-from dinov3_parity.parity import measurements
+from dinov3_parity.parity.records import measurement
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.gauge import Account
-from dinov3_parity.parity.inputs import Input
-from dinov3_parity.reports import records, run
-from dinov3_parity.reports.run import FRAGMENTS, MEASUREMENTS, RUN, Scribe, merge
+from dinov3_parity.parity.comparator import Account
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.records import reader, run_folder
+from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN, Scribe, merge
 from selftests.test_divergence import clean, taken
 
 ONE, OTHER = Input(1, (2, 2)), Input(2, (1, 3), 7)
@@ -60,7 +60,7 @@ def append(folder, text):
 
 def test_a_run_is_read_back_as_it_was_written(tmp_path):
     found = [*clean(), taken("cls", float("nan"), block=None, problem="absent: not shown")]
-    back = records.read(left(tmp_path / "r", found=found))
+    back = reader.read(left(tmp_path / "r", found=found))
     assert (back.found, back.lost) == (found, [])
     assert hash(back.found[0]) == hash(found[0]) and back.found[0].input == ONE
     assert (back.header["id"], back.header["exit"]) == ("a1", "ok")
@@ -74,7 +74,7 @@ def test_hostile_names_come_back_as_they_are(tmp_path):
     tests = [executed(HOSTILE, "failed", stage=HOSTILE) | {"words": HOSTILE}]
     left(tmp_path / "r", found=found, tests=(), command=HOSTILE)
     again(tmp_path / "r", tests=tests, stages={HOSTILE: {"runtime": HOSTILE}})
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert (back.found, back.lost, back.header["tests"]) == (found, [], tests)
     assert back.header["stages"] == {HOSTILE: {"runtime": HOSTILE, "absent": {}}}
 
@@ -82,7 +82,7 @@ def test_hostile_names_come_back_as_they_are(tmp_path):
 def test_every_key_that_a_reader_relies_on_is_there(tmp_path):
     (tmp_path / MEASUREMENTS).write_text("")
     (tmp_path / RUN).write_text('{"tests": [{"test": "t"}], "kept": 1}')
-    back = records.read(tmp_path)
+    back = reader.read(tmp_path)
     assert (back.found, back.lost) == ([], [])
     assert back.header == {
         "id": "", "command": "", "options": [], "started": "", "seconds": 0, "exit": "",
@@ -98,7 +98,7 @@ def test_every_key_that_a_reader_relies_on_is_there(tmp_path):
 def test_a_last_line_that_was_cut_off_is_told(tmp_path):
     file = left(tmp_path / "r") / MEASUREMENTS
     file.write_text(file.read_text()[:-20])
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert back.found == clean()[:-1]
     assert back.lost == ["The last line of measurements.jsonl was cut off: one comparison is lost."]
 
@@ -106,15 +106,15 @@ def test_a_last_line_that_was_cut_off_is_told(tmp_path):
 def test_a_whole_last_line_without_its_end_is_not_cut_off(tmp_path):
     file = left(tmp_path / "r") / MEASUREMENTS
     file.write_text(file.read_text()[:-1])
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert (back.found, back.lost) == (clean(), [])
 
 
 def test_lines_that_are_not_json_are_counted_and_the_first_is_named(tmp_path):
     count = len(clean())
     append(left(tmp_path / "r"), "\x00\x00\n{\n")
-    measurements.write(tmp_path / "r" / MEASUREMENTS, clean())
-    back = records.read(tmp_path / "r")
+    measurement.write(tmp_path / "r" / MEASUREMENTS, clean())
+    back = reader.read(tmp_path / "r")
     assert back.found == clean() * 2
     assert back.lost == [
         f"2 lines of measurements.jsonl, the first of them line {count + 1}, are not JSON."
@@ -125,7 +125,7 @@ def test_lines_that_are_not_json_are_counted_and_the_first_is_named(tmp_path):
 def test_figures_that_are_not_json_are_refused(tmp_path, token):
     line = (left(tmp_path / "r") / MEASUREMENTS).read_text().splitlines()[0]
     append(tmp_path / "r", line.replace('"ratio": 0.9', f'"ratio": {token}') + "\n")
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert len(back.found) == len(clean())
     assert back.lost == [f"Line {len(clean()) + 1} of measurements.jsonl is not JSON."]
 
@@ -159,14 +159,14 @@ def test_a_line_that_is_no_measurement_is_told_with_its_reason(tmp_path, change,
     fields = json.loads((left(tmp_path / "r") / MEASUREMENTS).read_text().splitlines()[0])
     change(fields)
     append(tmp_path / "r", json.dumps(fields) + "\n")
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     line = f"Line {len(clean()) + 1} of measurements.jsonl is no measurement of this suite: {why}."
     assert (back.found, back.lost) == (clean(), [line])
 
 
 def test_a_line_of_another_kind_is_no_measurement(tmp_path):
     append(left(tmp_path / "r"), "[1, 2]\n3\n")
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert len(back.found) == len(clean()) and back.lost == [
         f"2 lines of measurements.jsonl, the first of them line {len(clean()) + 1}, are no "
         f"measurement of this suite: it has no fields."
@@ -179,13 +179,13 @@ def test_records_of_an_older_suite_have_what_they_lack_by_default(tmp_path):
     for fields in lines:
         del fields["profile"]
     (file / MEASUREMENTS).write_text("".join(json.dumps(fields) + "\n" for fields in lines))
-    back = records.read(file)
+    back = reader.read(file)
     assert (back.found, back.lost) == (clean(), [])
 
 
 def test_without_run_json_the_records_are_counted(tmp_path):
     (left(tmp_path / "r") / RUN).unlink()
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert back.found == clean() and back.header["contract"]["compared"] == len(clean())
     (told,) = back.lost
     assert told.startswith("run.json is missing")
@@ -194,7 +194,7 @@ def test_without_run_json_the_records_are_counted(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", '{"seconds": NaN}', "\x00", "[" * 100_000])
 def test_a_run_json_that_cannot_be_read_is_told(tmp_path, text):
     (left(tmp_path / "r") / RUN).write_text(text)
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert back.found == clean() and back.header["contract"]["compared"] == len(clean())
     (told,) = back.lost
     assert told.startswith("run.json")
@@ -203,7 +203,7 @@ def test_a_run_json_that_cannot_be_read_is_told(tmp_path, text):
 def test_a_key_of_another_shape_is_as_if_it_were_not_told(tmp_path):
     strange = [{"test": "t", "properties": {"variant": []}}]
     again(left(tmp_path / "r"), tests=strange, contract={"declared": "all"}, host=3)
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert back.header["tests"] == [] and back.header["host"] == {}
     assert back.header["contract"]["compared"] == len(clean())
     assert back.lost == [
@@ -215,14 +215,14 @@ def test_records_that_are_fewer_than_were_counted_are_told(tmp_path):
     file = left(tmp_path / "r") / MEASUREMENTS
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-3]))
     count = len(clean())
-    assert records.read(tmp_path / "r").lost == [
+    assert reader.read(tmp_path / "r").lost == [
         f"measurements.jsonl has {count - 3} of the {count} comparisons that run.json counts."
     ]
 
 
 def test_without_measurements_what_run_json_tells_is_read(tmp_path):
     (left(tmp_path / "r") / MEASUREMENTS).unlink()
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert back.header["contract"]["declared"] == len(clean()) and back.found == []
     assert back.lost == ["measurements.jsonl is missing: no comparison of the run is here."]
 
@@ -234,7 +234,7 @@ def killed(folder, name, found, at=0):
     scribe = Scribe(folder, name, "gw0")
     scribe.declare([{"test": "t.py::blocks", "inputs": [str(ONE), str(OTHER)], "declared": 3}])
     scribe.account("t.py::blocks", [Account(ONE, 3, 3, "far off")])
-    for path in run.fragments(folder, name):
+    for path in run_folder.fragments(folder, name):
         os.utime(path, (at, at))
 
 
@@ -244,7 +244,7 @@ def test_a_killed_run_is_read_from_its_fragments(tmp_path):
     with (tmp_path / FRAGMENTS / "b2.gw0.jsonl").open("a") as stream:
         stream.write('{"variant": "vi')
     os.utime(tmp_path / FRAGMENTS / "b2.gw0.jsonl", (2_000_000_000, 2_000_000_000))
-    back = records.read(tmp_path)
+    back = reader.read(tmp_path)
     assert back.header["id"] == "b2" and {m.block for m in back.found} == {0}
     assert len(back.found) == len(clean())
     (gap,) = back.header["contract"]["missing"]
@@ -261,16 +261,16 @@ def test_a_killed_run_is_read_from_its_fragments(tmp_path):
 def test_notes_of_a_killed_run_that_cannot_be_read_are_told(tmp_path):
     killed(tmp_path, "b2", clean())
     (tmp_path / FRAGMENTS / "b2.gw0.declared").write_text("[3]")
-    back = records.read(tmp_path)
+    back = reader.read(tmp_path)
     assert len(back.found) == len(clean()) == back.header["contract"]["compared"]
     assert back.lost[1] == "What it was to compare and what it noted cannot be read."
 
 
 def test_a_later_run_that_was_killed_in_the_folder_is_told(tmp_path):
     killed(tmp_path, "b2", clean(block=3), at=1_000_000_000)
-    assert records.read(left(tmp_path)).lost == []
+    assert reader.read(left(tmp_path)).lost == []
     killed(tmp_path, "c3", clean(block=3), at=2_000_000_000_000)
-    back = records.read(tmp_path)
+    back = reader.read(tmp_path)
     assert back.found == clean()
     (told,) = back.lost
     assert told.startswith("A later run in this folder (c3) did not end")
@@ -278,18 +278,18 @@ def test_a_later_run_that_was_killed_in_the_folder_is_told(tmp_path):
 
 def test_nothing_of_a_run_is_told_in_a_paragraph(tmp_path):
     with pytest.raises(ParityError, match=r"none is not a folder\. Name the folder of a report"):
-        records.read(tmp_path / "none")
+        reader.read(tmp_path / "none")
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(ParityError, match="holds nothing of a run"):
-        records.read(tmp_path)
+        reader.read(tmp_path)
 
 
 def test_runs_in_one_folder_are_kept_apart(tmp_path):
     other = Scribe(tmp_path, "b2", "main")
     other.record(clean(block=3))
-    assert records.read(left(tmp_path, "a1")).found == clean()
+    assert reader.read(left(tmp_path, "a1")).found == clean()
     assert [path.name for path in (tmp_path / FRAGMENTS).iterdir()] == ["b2.main.jsonl"]
-    assert records.read(left(tmp_path, "b2", found=clean(5))).found == [*clean(3), *clean(5)]
+    assert reader.read(left(tmp_path, "b2", found=clean(5))).found == [*clean(3), *clean(5)]
     assert not (tmp_path / FRAGMENTS).exists()
 
 
@@ -297,7 +297,7 @@ def test_a_process_that_died_in_a_line_does_not_damage_the_next_ones(tmp_path):
     Scribe(tmp_path, "a1", "gw0").record(clean(block=3))
     fragment = tmp_path / FRAGMENTS / "a1.gw0.jsonl"
     fragment.write_text(fragment.read_text()[:-20])
-    back = records.read(left(tmp_path))
+    back = reader.read(left(tmp_path))
     assert back.found == [*clean(3)[:-1], *clean()]
     assert back.lost == [f"Line {len(clean())} of measurements.jsonl is not JSON."]
 
@@ -309,17 +309,17 @@ def test_what_measured_nothing_leaves_a_folder_only_for_a_test_of_a_layer(tmp_pa
     assert not merge(tmp_path / "r", header | {"tests": [selftest]})
     assert not (tmp_path / "r").exists()
     assert merge(tmp_path / "r", header | {"tests": [own, selftest]})
-    back = records.read(tmp_path / "r")
+    back = reader.read(tmp_path / "r")
     assert (back.found, back.lost, back.header["tests"]) == ([], [], [own, selftest])
 
 
 def test_a_run_that_fell_short_did_not_end_well(tmp_path):
-    back = records.read(left(tmp_path / "r", gap=[(ONE, 2)]))
+    back = reader.read(left(tmp_path / "r", gap=[(ONE, 2)]))
     assert back.header["exit"] == "tests failed"
 
 
 def test_reading_imports_no_test_no_stage_and_no_framework():
-    code = "import sys, dinov3_parity.reports.records, dinov3_parity.reports.junit\n"
+    code = "import sys, dinov3_parity.parity.records.reader, dinov3_parity.reports.junit\n"
     code += "print([n for n in sys.modules if n.split('.')[0] in "
     code += "('torch', 'jax', 'onnx', 'onnxruntime', 'pytest', 'fixtures', 'hypothesis')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -327,8 +327,8 @@ def test_reading_imports_no_test_no_stage_and_no_framework():
 
 
 def test_one_run_joined_is_that_run_and_who_it_was(tmp_path):
-    alone = records.read(left(tmp_path / "r", gap=[(OTHER, 4)], found=clean() * 2))
-    joined = records.joined([alone])
+    alone = reader.read(left(tmp_path / "r", gap=[(OTHER, 4)], found=clean() * 2))
+    joined = reader.joined([alone])
     (who,) = joined.header.pop("runs")
     assert joined == alone
     assert who == {
@@ -346,12 +346,12 @@ def shard(folder, name, **more):
         name: {"peak_resident_bytes": 5, "seconds": {"onnx": {"0": 1.0}}},
         "": {"peak_resident_bytes": len(name), "seconds": {}},
     })  # fmt: skip
-    return records.read(folder)
+    return reader.read(folder)
 
 
 def test_shards_of_a_matrix_are_one_run(tmp_path):
     shards = [shard(tmp_path, "vits16"), shard(tmp_path, "vitb16", gap=[(OTHER, 4)])]
-    joined = records.joined(shards)
+    joined = reader.joined(shards)
     count = len(clean())
     assert joined.found == [*shards[0].found, *shards[1].found]
     assert joined.folder == tmp_path
@@ -377,7 +377,7 @@ def test_shards_of_a_matrix_are_one_run(tmp_path):
 def test_what_is_lost_of_a_shard_is_told_by_its_folder(tmp_path):
     shards = [shard(tmp_path, "vits16"), shard(tmp_path, "vitb16")]
     (tmp_path / "vitb16" / RUN).unlink()
-    joined = records.joined([shards[0], records.read(tmp_path / "vitb16")])
+    joined = reader.joined([shards[0], reader.read(tmp_path / "vitb16")])
     (told,) = joined.lost
     assert told.startswith("vitb16: run.json is missing")
 
@@ -385,28 +385,28 @@ def test_what_is_lost_of_a_shard_is_told_by_its_folder(tmp_path):
 def test_a_comparison_of_two_runs_counts_once_and_the_last_is_it(tmp_path):
     read = partial(left, tmp_path / "first", "a1", gap=[(OTHER, 4)], tests=("blocks", "gap"))
     worse = [replace(m, ratio=50.0, passed=False) for m in clean()]
-    first = records.read(read(found=[*worse, *clean(block=3)]))
-    second = records.read(left(tmp_path / "second", "b2", tests=("blocks", "gap")))
-    joined = records.joined([first, second])
+    first = reader.read(read(found=[*worse, *clean(block=3)]))
+    second = reader.read(left(tmp_path / "second", "b2", tests=("blocks", "gap")))
+    joined = reader.joined([first, second])
     count = len(clean())
     assert joined.found == [*clean(block=3), *clean()]
     assert joined.header["contract"] == {
         "declared": 2 * count, "compared": 2 * count, "inputs": 1, "missing": [],
     }  # fmt: skip
     assert [t["test"] for t in joined.header["tests"]] == ["t.py::blocks", "t.py::gap"]
-    assert records.joined([second, first]).found == first.found
+    assert reader.joined([second, first]).found == first.found
 
 
 def test_a_gap_stays_where_its_test_was_not_run_again(tmp_path):
-    first = records.read(left(tmp_path / "first", "a1", gap=[(OTHER, 4)], tests=("blocks", "gap")))
-    joined = records.joined([first, records.read(left(tmp_path / "second", "b2"))])
+    first = reader.read(left(tmp_path / "first", "a1", gap=[(OTHER, 4)], tests=("blocks", "gap")))
+    joined = reader.joined([first, reader.read(left(tmp_path / "second", "b2"))])
     contract = joined.header["contract"]
     assert contract["declared"] - contract["compared"] == 4 and len(contract["missing"]) == 1
 
 
 def test_the_same_run_given_twice_counts_once(tmp_path):
-    one = records.read(left(tmp_path / "r"))
-    assert records.joined([one, one]) == records.joined([one])
+    one = reader.read(left(tmp_path / "r"))
+    assert reader.joined([one, one]) == reader.joined([one])
 
 
 def test_where_runs_differ_is_said(tmp_path):
@@ -416,8 +416,8 @@ def test_where_runs_differ_is_said(tmp_path):
         {"numpy": "2.4"},
     )
     second.header["inputs"]["seed"] = 9
-    unknown = replace(shard(tmp_path, "vitl16"), header=records.filled({})[0])
-    joined = records.joined([first, unknown, second])
+    unknown = replace(shard(tmp_path, "vitl16"), header=reader.filled({})[0])
+    joined = reader.joined([first, unknown, second])
     assert joined.header["versions"] == {"numpy": "2.2", "jax": "1"}
     assert joined.header["differs"] == {
         "numpy": ["2.2", "2.4"], "jax": ["1", None], "seed": [0, 9],
@@ -425,20 +425,20 @@ def test_where_runs_differ_is_said(tmp_path):
 
 
 def test_runs_on_two_checkpoints_of_a_variant_are_refused(tmp_path):
-    first = records.read(left(tmp_path / "first", "a1"))
-    second = records.read(left(tmp_path / "second", "b2", digest="e" * 64))
+    first = reader.read(left(tmp_path / "first", "a1"))
+    second = reader.read(left(tmp_path / "second", "b2", digest="e" * 64))
     with pytest.raises(ParityError, match=r"vits16 on different checkpoints \(d{12} and e{12}\)"):
-        records.joined([first, second])
+        reader.joined([first, second])
 
 
 def test_no_run_is_nothing_to_join():
     with pytest.raises(ParityError, match="no run to join"):
-        records.joined([])
+        reader.joined([])
 
 
 def test_of_several_runs_only_the_options_that_all_had_are_repeated(tmp_path):
     """A checkpoint of one variant is none of another's: no option is better than a wrong one."""
     one = left(tmp_path / "r", options=["--seed=3", "--profile=release-like"])
     other = left(tmp_path / "s", name="b2", options=["--profile=release-like"])
-    both = records.joined([records.read(one), records.read(other)])
+    both = reader.joined([reader.read(one), reader.read(other)])
     assert both.header["options"] == ["--profile=release-like"]

@@ -10,7 +10,7 @@ from html import unescape
 
 import pytest
 
-from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.taps import TAPS
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.reports import (
@@ -23,10 +23,10 @@ from dinov3_parity.reports import (
     terminal,
     thumbnails,
 )
-from dinov3_parity.reports.header import filled
-from dinov3_parity.reports.records import Run, joined
-from dinov3_parity.reports.run import costs as merged_costs
-from dinov3_parity.reports.run import missing
+from dinov3_parity.parity.records.header import filled
+from dinov3_parity.parity.records.reader import Run, joined
+from dinov3_parity.parity.records.run_folder import costs as merged_costs
+from dinov3_parity.parity.records.run_folder import missing
 from dinov3_parity.reports.site import Site
 from selftests.test_divergence import clean, taken, with_faults
 

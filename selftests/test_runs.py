@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dinov3_parity.parity import measurements
-from dinov3_parity.reports.run import MEASUREMENTS, RUN
+from dinov3_parity.parity.records import measurement
+from dinov3_parity.parity.records.run_folder import MEASUREMENTS, RUN
 
 WARM_ONNX = """
 import sys, pytest
@@ -23,7 +23,7 @@ sys.exit(code)
 def warm(vits16):
     """The store has what the ONNX tests need."""
     from dinov3_parity.fixtures.pytest_plugin.session import FILE_INPUTS
-    from dinov3_parity.parity.strategies import PROFILES, Plan
+    from dinov3_parity.parity.inputs.strategies import PROFILES, Plan
 
     for drawn in Plan(PROFILES["quick"]).inputs:
         vits16.recording(drawn)
@@ -43,7 +43,7 @@ def test_onnx_on_a_warm_store_imports_neither_torch_nor_jax(run_pytest, warm):
 def records(folder):
     return [
         (m.variant, m.stage, m.mode, m.block, m.tap, str(m.input), m.runtime, m.layer)
-        for m in measurements.read(folder / MEASUREMENTS)
+        for m in measurement.read(folder / MEASUREMENTS)
     ]
 
 
@@ -76,7 +76,7 @@ def test_two_workers_lose_and_double_nothing(run_pytest, warm, tmp_path):
     assert known == became(tmp_path / "alone") and len(known) > 16
     assert {outcome for outcome, _ in known.values()} == {"passed"}
     assert {test["words"] for test in run["tests"]} == {""}
-    _tells_the_strongest(known, measurements.read(tmp_path / "report" / MEASUREMENTS))
+    _tells_the_strongest(known, measurement.read(tmp_path / "report" / MEASUREMENTS))
     cases = ElementTree.parse(tmp_path / "junit.xml").iter("testcase")
     for_ci = {
         case.get("name"): [(one.get("name"), one.get("value")) for one in case.iter("property")]
@@ -112,7 +112,7 @@ def test_what_a_killed_run_left_behind_is_not_mixed_in(run_pytest, warm, tmp_pat
         (left / f"{name}.accounts").write_text("that, too\n")
     shown = run_pytest("-k", "vits16 and meta")
     assert shown.code == 0, shown.out
-    assert {m.stage for m in measurements.read(tmp_path / "report" / MEASUREMENTS)} == {"meta"}
+    assert {m.stage for m in measurement.read(tmp_path / "report" / MEASUREMENTS)} == {"meta"}
 
 
 NOTHING_MAPPED = """
@@ -196,7 +196,7 @@ def test_an_ignored_bias_mask_is_found_and_named_at_k_of_block_0(run_pytest, tmp
     shown = run_pytest("-k", selected, store=tmp_path / "store", program=("-c", IGNORED_MASK))
     assert shown.code == pytest.ExitCode.TESTS_FAILED, shown.out
     assert "vits16: equimo departs from meta at block 0, attn.k_proj (isolated)" in shown.out
-    found = list(measurements.read(tmp_path / "report" / MEASUREMENTS))
+    found = list(measurement.read(tmp_path / "report" / MEASUREMENTS))
     at_block_0 = [m for m in found if m.block == 0]
     before = {"input", "norm1", "attn.q_proj", "attn.v_proj", "attn.q"}
     assert {m.tap for m in at_block_0 if not m.passed}.isdisjoint(before)

@@ -16,9 +16,9 @@ import pytest
 from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.reports import deviations, html, matrix, site, terminal
-from dinov3_parity.reports.header import filled
+from dinov3_parity.parity.records.header import filled
 from dinov3_parity.reports.junit import PAGE as JUNIT
-from dinov3_parity.reports.records import Run, joined
+from dinov3_parity.parity.records.reader import Run, joined
 from selftests import recorded
 from selftests.conftest import ROOT
 from selftests.test_divergence import clean, taken

@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from dinov3_parity.parity.inputs import Input
-from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.taps import HEAD
 from dinov3_parity.parity.yardstick import compare
 

@@ -14,12 +14,12 @@ from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.stages.onnx.whole_file import DATA
-from dinov3_parity.parity import contract
+from dinov3_parity.parity.records import contract
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.gauge import Departure, Gauge
-from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.comparator import Departure, Gauge
+from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.layout import layout
-from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.variants import VARIANTS, excerpt
 
 VITS16 = VARIANTS["vits16"]

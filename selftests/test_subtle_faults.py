@@ -13,9 +13,9 @@ import torch.nn.functional as F
 
 from dinov3_parity.fixtures.stages.meta import vit as meta
 from dinov3_parity.fixtures.stages.meta.vit import Meta
-from dinov3_parity.parity.divergence import ancestors
-from dinov3_parity.parity.gauge import published_gate
-from dinov3_parity.parity.strategies import TRAPS
+from dinov3_parity.parity.records.divergence import ancestors
+from dinov3_parity.parity.comparator import published_gate
+from dinov3_parity.parity.inputs.strategies import TRAPS
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.yardstick import compare
 

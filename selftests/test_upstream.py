@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.limits import limits
-from dinov3_parity.parity.measurements import CHAINED
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.taps import HEAD
 from dinov3_parity.parity.yardstick import compare
 from dinov3_parity.reports import deviations

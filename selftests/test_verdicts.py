@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dinov3_parity.parity.measurements import CHAINED
-from dinov3_parity.reports.header import filled
+from dinov3_parity.parity.records.measurement import CHAINED
+from dinov3_parity.parity.records.header import filled
 from dinov3_parity.reports.verdicts import (
     DEPARTS,
     HOLDS,

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.variants import Variant
 
 

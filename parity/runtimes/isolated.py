@@ -71,7 +71,7 @@ class Nursery:
     def _asked(self, spec: dict[str, Any]) -> dict[str, Any]:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dinov3_parity.parity.cells.nursery"], cwd=_ROOT, text=True,
+                [sys.executable, "-m", "dinov3_parity.parity.runtimes.isolated"], cwd=_ROOT, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
         try:
@@ -182,7 +182,7 @@ def _forked(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _started(spec: dict[str, Any]) -> dict[str, Any]:
     """The same by a program of its own."""
-    command = [sys.executable, "-m", "dinov3_parity.parity.cells.nursery", json.dumps(spec)]
+    command = [sys.executable, "-m", "dinov3_parity.parity.runtimes.isolated", json.dumps(spec)]
     try:
         code = subprocess.run(command, cwd=_ROOT, timeout=spec["timeout"]).returncode
     except subprocess.TimeoutExpired:

@@ -12,7 +12,7 @@ from sys import intern
 from types import NoneType
 from typing import Any
 
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 from dinov3_parity.parity.taps import BLOCK, TAPS, extent
 from dinov3_parity.parity.variants import VARIANTS
 

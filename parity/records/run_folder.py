@@ -21,10 +21,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from dinov3_parity.parity import measurements
-from dinov3_parity.parity.gauge import Account
-from dinov3_parity.parity.inputs import parse
-from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.records import measurement
+from dinov3_parity.parity.comparator import Account
+from dinov3_parity.parity.inputs.drawn import parse
+from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.words import counted
 
 MEASUREMENTS, RUN, FRAGMENTS = "measurements.jsonl", "run.json", "fragments"
@@ -91,7 +91,7 @@ class Scribe:
         return f"{self.run}.{self.worker}"
 
     def record(self, records: list[Measurement]) -> None:
-        measurements.write(self._fragment(RECORDS), records)
+        measurement.write(self._fragment(RECORDS), records)
 
     def declare(self, contract: list[dict[str, Any]]) -> None:
         """Write down what the run is to compare, before it compares anything."""

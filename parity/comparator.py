@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from dinov3_parity.parity import divergence, picture, yardstick
-from dinov3_parity.parity.contract import Contract, PUBLISHED, Place, size
-from dinov3_parity.parity.inputs import Input
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement, measurement
+from dinov3_parity.parity.records import divergence
+from dinov3_parity.parity import picture, yardstick
+from dinov3_parity.parity.records.contract import Contract, PUBLISHED, Place, size
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement, measurement
 from dinov3_parity.parity.profile import profile
 from dinov3_parity.parity.taps import TAPS, extent
 from dinov3_parity.parity.variants import Variant

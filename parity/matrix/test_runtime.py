@@ -2,7 +2,7 @@
 
 import pytest
 
-from dinov3_parity.parity import deviations
+from dinov3_parity.parity.matrix import deviations
 
 
 def test_the_file_as_it_is(cell, model, measured, state):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from dinov3_parity.parity.cells.cell import CRASH, Cell, DRIFT, Record, UNSUPPORTED
+from dinov3_parity.parity.matrix.cell import CRASH, Cell, DRIFT, Record, UNSUPPORTED
 from dinov3_parity.parity.errors import ParityError
 
 FILE = Path(__file__).with_name("deviations.toml")
@@ -106,7 +106,7 @@ def unlisted(found: Record, policy: Iterable[Deviation]) -> str:
     if gone:
         return (
             f"{found.cell.id} on {found.cell.version}: '{gone[0]}' is listed and did not happen "
-            f"({told(found)}). Narrow its entry in parity/deviations.toml."
+            f"({told(found)}). Narrow its entry in parity/matrix/deviations.toml."
         )
     return ""
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from dinov3_parity.parity import deviations
-from dinov3_parity.parity.cells import cell as matrix
-from dinov3_parity.parity.cells.bundle import Bundle
-from dinov3_parity.parity.cells.nursery import Nursery
+from dinov3_parity.parity.matrix import deviations
+from dinov3_parity.parity.matrix import cell as matrix
+from dinov3_parity.parity.matrix.bundle import Bundle
+from dinov3_parity.parity.runtimes.isolated import Nursery
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.words import counted
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dinov3_parity.parity.cells.bundle import Bundle, Model
-from dinov3_parity.parity.cells.nursery import LEVELS, Nursery, Outcome
+from dinov3_parity.parity.matrix.bundle import Bundle, Model
+from dinov3_parity.parity.runtimes.isolated import LEVELS, Nursery, Outcome
 from dinov3_parity.parity.taps import pooled
 from dinov3_parity.parity.yardstick import Comparison, Standard, compare, rms
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 from dinov3_parity.parity.taps import PARTS, TAPS
 from dinov3_parity.parity.words import counted
 

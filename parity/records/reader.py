@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.measurements import Measurement
+from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.words import counted
-from dinov3_parity.reports import lines
-from dinov3_parity.reports.header import filled
-from dinov3_parity.reports.run import (
+from dinov3_parity.parity.records import lines
+from dinov3_parity.parity.records.header import filled
+from dinov3_parity.parity.records.run_folder import (
     DECLARED,
     FAILED,
     FRAGMENTS,
@@ -34,7 +34,7 @@ from dinov3_parity.reports.run import (
 @dataclass(frozen=True)
 class Run:
     """A run as its folder tells it: run.json with every key a reader may rely on (see
-    ``reports.header``), its measurements, and in a sentence each what of it is lost."""
+    ``parity.records.header``), its measurements, and in a sentence each what of it is lost."""
 
     folder: Path
     header: dict[str, Any]

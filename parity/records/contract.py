@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dinov3_parity.parity.measurements import CHAINED, ISOLATED
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
 from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, taps_of
 from dinov3_parity.parity.taps import CHAINED as HANDED_ON
 from dinov3_parity.parity.variants import Variant

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dinov3_parity.parity.inputs import Input
+from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.yardstick import Comparison
 
 ISOLATED, CHAINED = "isolated", "chained"

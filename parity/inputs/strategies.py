@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis import strategies as st
 
-from dinov3_parity.parity.inputs import CONTENTS, Input
+from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
 
 SMALL = Input(2, (2, 8), seed=1)  # not square: rope and flattening; two images: leaks between them
 SQUARE = Input(1, (14, 14), seed=2)  # what the published exports are made for

@@ -1,0 +1,1 @@
+"""Inputs: a few words that replay an image batch exactly, and how they are drawn."""

@@ -1,0 +1,1 @@
+"""What runs a file: each session in a process of its own."""
