@@ -13,7 +13,8 @@ pytest.register_assert_rewrite(*pytest_plugins)
 from dinov3_parity.fixtures.pytest_plugin import collection, fixtures, lifecycle, options, outcomes  # noqa: E402
 from dinov3_parity.fixtures.pytest_plugin.session import SESSION, is_worker  # noqa: E402
 from dinov3_parity.parity.errors import ParityError  # noqa: E402
-from dinov3_parity.reports import faults, terminal  # noqa: E402
+from dinov3_parity.reports.pages import faults
+from dinov3_parity.reports.texts import terminal  # noqa: E402
 
 
 @pytest.hookimpl(tryfirst=True)  # a profile that is none is told before Hypothesis trips over it

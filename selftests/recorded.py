@@ -37,7 +37,7 @@ from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurem
 from dinov3_parity.parity.inputs.strategies import SMALL, SQUARE
 from dinov3_parity.parity.taps import TAPS, extent
 from dinov3_parity.parity.variants import VARIANTS, Variant
-from dinov3_parity.reports import costs
+from dinov3_parity.reports.figures import costs
 from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN, Scribe
 from selftests.figures import (
     EXPORTED,

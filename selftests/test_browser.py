@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dinov3_parity.parity.records import measurement
-from dinov3_parity.reports import html, site
+from dinov3_parity.reports.pages import html, site
 from dinov3_parity.parity.records.run_folder import MEASUREMENTS
 from selftests import recorded
 from selftests.browser import axe, browser, opened, paints  # noqa: F401 (fixtures)

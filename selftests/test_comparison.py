@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from dinov3_parity.reports import comparison
+from dinov3_parity.reports.pages import comparison
 from dinov3_parity.parity.records import reader
-from dinov3_parity.reports.comparison import (
+from dinov3_parity.reports.pages.comparison import (
     BETTER,
     DEPARTS,
     GONE,

@@ -224,7 +224,7 @@ def test_options_that_a_document_names_exist(document, known):
 
 
 def test_the_yardsticks_picture_is_drawn_from_records(tmp_path):
-    from dinov3_parity.reports import plot
+    from dinov3_parity.reports.figures import plot
 
     (tmp_path / "faults.json").write_text(
         json.dumps({"faults": [

@@ -22,7 +22,7 @@ from dinov3_parity.parity.limits import limits
 from dinov3_parity.parity.inputs.strategies import PROFILES, Plan, QUICK_AREA, TRAPS, inputs, plan
 from dinov3_parity.parity.taps import EMBED, HEAD, PARTS, TAPS, taps_of
 from dinov3_parity.parity.variants import VARIANTS
-from dinov3_parity.reports import faults as scoreboard
+from dinov3_parity.reports.pages import faults as scoreboard
 
 VITS16 = VARIANTS["vits16"]
 

@@ -3,7 +3,7 @@
 import pytest
 from junitparser import JUnitXml
 
-from dinov3_parity.reports import junit
+from dinov3_parity.reports.texts import junit
 
 HOSTILE = "<b>&\"']]>\x00\x1b[31m\ud800\ufffe é\U0001f600"
 

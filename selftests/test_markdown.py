@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from dinov3_parity.reports import github, markdown
+from dinov3_parity.reports.texts import github, markdown
 from dinov3_parity.parity.records.header import filled
 from dinov3_parity.parity.records.reader import Run, joined, read
-from dinov3_parity.reports.site import REPRODUCER, SUMMARY, Site
+from dinov3_parity.reports.pages.site import REPRODUCER, SUMMARY, Site
 from selftests import recorded
 from selftests.test_divergence import clean, with_faults
 

@@ -36,7 +36,7 @@ from dinov3_parity.parity.runtimes.isolated import Nursery
 from dinov3_parity.parity.matrix.deviations import Deviation
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.variants import VARIANTS
-from dinov3_parity.reports import html, matrix
+from dinov3_parity.reports.pages import html, matrix
 from selftests.conftest import ROOT
 from selftests.test_report import loads_nothing
 

@@ -319,7 +319,7 @@ def test_a_run_that_fell_short_did_not_end_well(tmp_path):
 
 
 def test_reading_imports_no_test_no_stage_and_no_framework():
-    code = "import sys, dinov3_parity.parity.records.reader, dinov3_parity.reports.junit\n"
+    code = "import sys, dinov3_parity.parity.records.reader, dinov3_parity.reports.texts.junit\n"
     code += "print([n for n in sys.modules if n.split('.')[0] in "
     code += "('torch', 'jax', 'onnx', 'onnxruntime', 'pytest', 'fixtures', 'hypothesis')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,21 +13,14 @@ import pytest
 from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.taps import TAPS
 from dinov3_parity.parity.variants import VARIANTS
-from dinov3_parity.reports import (
-    address,
-    costs,
-    dataflow,
-    digest,
-    heatmap,
-    html,
-    terminal,
-    thumbnails,
-)
+from dinov3_parity.reports.pages import address, html
+from dinov3_parity.reports.figures import costs, dataflow, digest, heatmap, thumbnails
+from dinov3_parity.reports.texts import terminal
 from dinov3_parity.parity.records.header import filled
 from dinov3_parity.parity.records.reader import Run, joined
 from dinov3_parity.parity.records.run_folder import costs as merged_costs
 from dinov3_parity.parity.records.run_folder import missing
-from dinov3_parity.reports.site import Site
+from dinov3_parity.reports.pages.site import Site
 from selftests.test_divergence import clean, taken, with_faults
 
 TOLD = {

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from dinov3_parity.fixtures.cli.main import main
-from dinov3_parity.reports import faults
+from dinov3_parity.reports.pages import faults
 
 HEADER = {"started": "2026-01-01T00:00:00+00:00", "command": "pytest selftests -k faults"}
 

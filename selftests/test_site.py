@@ -15,9 +15,10 @@ import pytest
 
 from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.reports import deviations, html, matrix, site, terminal
+from dinov3_parity.reports.pages import deviations, html, matrix, site
+from dinov3_parity.reports.texts import terminal
 from dinov3_parity.parity.records.header import filled
-from dinov3_parity.reports.junit import PAGE as JUNIT
+from dinov3_parity.reports.texts.junit import PAGE as JUNIT
 from dinov3_parity.parity.records.reader import Run, joined
 from selftests import recorded
 from selftests.conftest import ROOT

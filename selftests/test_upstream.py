@@ -8,7 +8,7 @@ from dinov3_parity.parity.limits import limits
 from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.taps import HEAD
 from dinov3_parity.parity.yardstick import compare
-from dinov3_parity.reports import deviations
+from dinov3_parity.reports.pages import deviations
 
 SQUARE, WIDE = Input(1, (8, 8), 1), Input(1, (4, 16), 1)
 

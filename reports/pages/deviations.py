@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dinov3_parity.parity.matrix import deviations
 from dinov3_parity.parity.matrix.cell import Record
-from dinov3_parity.reports import html
+from dinov3_parity.reports.pages import html
 
 FINDINGS = Path(deviations.__file__).with_name("upstream.toml")
 
@@ -49,7 +49,7 @@ def document() -> str:
         "Meta's float32), and the shortest way to see it. The suite works around each; none is patched.",
         "Figures are of vits16 with the synthetic checkpoint, measured again by",
         "`selftests/test_upstream.py`. This page is written from `parity/upstream.toml` by",
-        "`python -m dinov3_parity.reports.deviations`.\n",
+        "`python -m dinov3_parity.reports.pages.deviations`.\n",
         "| package | finding | effect | how to see it |",
         "| --- | --- | --- | --- |",
         *(f"| {one.package} | {one.finding} | {one.effect} | {one.see} |" for one in findings()),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.words import counted
-from dinov3_parity.reports import html
+from dinov3_parity.reports.pages import html
 from dinov3_parity.parity.records.reader import Run
 
 DEPARTS, HOLDS, WORSE, BETTER, NEW, GONE = (

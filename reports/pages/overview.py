@@ -8,10 +8,11 @@ from typing import Any
 from dinov3_parity.parity import picture, taps
 from dinov3_parity.parity.records.measurement import ISOLATED, Measurement
 from dinov3_parity.parity.variants import VARIANTS, Variant
-from dinov3_parity.reports import address, costs, dataflow, heatmap, html, thumbnails
-from dinov3_parity.reports.digest import digest, packed
+from dinov3_parity.reports.pages import address, html
+from dinov3_parity.reports.figures import costs, dataflow, heatmap, thumbnails
+from dinov3_parity.reports.figures.digest import digest, packed
 from dinov3_parity.reports.evidence import Case
-from dinov3_parity.reports.markdown import REPRODUCER
+from dinov3_parity.reports.texts.markdown import REPRODUCER
 from dinov3_parity.parity.records.reader import Run
 from dinov3_parity.reports.verdicts import DEPARTS, Edge, HOLDS, REPEATS, Verdict
 

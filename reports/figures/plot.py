@@ -1,4 +1,4 @@
-"""The yardstick beside the published gate, as a picture: ``python -m dinov3_parity.reports.plot BOARD RUN FILE``.
+"""The yardstick beside the published gate, as a picture: ``python -m dinov3_parity.reports.figures.plot BOARD RUN FILE``.
 
 BOARD is a folder with the scoreboard of the fault catalogue (faults.json), RUN one of a run without
 faults, FILE the picture to write. Needs matplotlib, which the suite does without otherwise.
@@ -16,7 +16,7 @@ from dinov3_parity.parity.records.contract import PUBLISHED
 from dinov3_parity.parity.comparator import GATE_MAX_ABS
 from dinov3_parity.parity.limits import LIMITS
 from dinov3_parity.parity.records.measurement import CHAINED
-from dinov3_parity.reports.faults import FILE as FAULTS
+from dinov3_parity.reports.pages.faults import FILE as FAULTS
 from dinov3_parity.parity.records.run_folder import MEASUREMENTS
 
 #: Below this all differences are drawn at it: a stage may agree with Meta bit for bit.

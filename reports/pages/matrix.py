@@ -29,7 +29,8 @@ from dinov3_parity.parity.matrix.cell import (
 from dinov3_parity.parity.runtimes.isolated import LEVELS
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.words import counted
-from dinov3_parity.reports import heatmap, html
+from dinov3_parity.reports.figures import heatmap
+from dinov3_parity.reports.pages import html
 
 RECORDS, RUN = "cells.jsonl", "run.json"
 _GENERATED = re.compile(r"testenv:ort1\.\{([\d,]+)\}")

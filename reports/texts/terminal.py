@@ -10,10 +10,12 @@ from typing import Any
 
 from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.words import counted
-from dinov3_parity.reports import costs, faults, github
+from dinov3_parity.reports.figures import costs
+from dinov3_parity.reports.pages import faults
+from dinov3_parity.reports.texts import github
 from dinov3_parity.parity.records.reader import joined, read
 from dinov3_parity.parity.records.run_folder import MEASUREMENTS, RUN, merge, rewrite
-from dinov3_parity.reports.site import Site
+from dinov3_parity.reports.pages.site import Site
 from dinov3_parity.reports.verdicts import DEPARTS, Edge, HOLDS
 
 #: What a terminal, or a CI engine that reads its lines, would take for more than text.

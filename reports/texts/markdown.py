@@ -11,7 +11,7 @@ from dinov3_parity.parity.records.divergence import strength_of
 from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.words import counted
-from dinov3_parity.reports.comparison import Comparison, DEPARTS, HOLDS, WORSE, figure
+from dinov3_parity.reports.pages.comparison import Comparison, DEPARTS, HOLDS, WORSE, figure
 from dinov3_parity.reports.evidence import Case
 from dinov3_parity.parity.records.reader import Run
 from dinov3_parity.reports.verdicts import Verdict

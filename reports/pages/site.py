@@ -11,20 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.reports import (
-    comparison,
-    deviations,
-    evidence,
-    faults,
-    html,
-    junit,
-    markdown,
-    matrix,
-    overview,
-)
-from dinov3_parity.reports.comparison import Comparison
+from dinov3_parity.reports.pages import comparison, deviations, faults, html, matrix, overview
+from dinov3_parity.reports import evidence
+from dinov3_parity.reports.texts import junit, markdown
+from dinov3_parity.reports.pages.comparison import Comparison
 from dinov3_parity.reports.evidence import Case
-from dinov3_parity.reports.markdown import REPRODUCER, SUMMARY
+from dinov3_parity.reports.texts.markdown import REPRODUCER, SUMMARY
 from dinov3_parity.parity.records.reader import Run, joined, read
 from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN
 from dinov3_parity.reports.verdicts import DEPARTS, Verdict, verdict

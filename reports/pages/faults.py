@@ -10,7 +10,7 @@ from dinov3_parity.parity.records.divergence import PIPELINE
 from dinov3_parity.parity.taps import TAPS
 from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.words import counted
-from dinov3_parity.reports import html
+from dinov3_parity.reports.pages import html
 from dinov3_parity.parity.records.run_folder import FRAGMENTS, fragments
 
 FILE, _ENDING = "faults.json", ".faults"
