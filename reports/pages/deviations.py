@@ -48,7 +48,7 @@ def document() -> str:
         "seen in, its effect on what a model computes, as a [noise ratio](yardstick.md) (1 is as good as",
         "Meta's float32), and the shortest way to see it. The suite works around each; none is patched.",
         "Figures are of vits16 with the synthetic checkpoint, measured again by",
-        "`selftests/test_upstream.py`. This page is written from `parity/upstream.toml` by",
+        "`selftests/docs/test_upstream.py`. This page is written from `parity/upstream.toml` by",
         "`python -m dinov3_parity.reports.pages.deviations`.\n",
         "| package | finding | effect | how to see it |",
         "| --- | --- | --- | --- |",
