@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from dinov3_parity.parity import taps
-from dinov3_parity.parity.records.contract import PUBLISHED
-from dinov3_parity.parity.records.divergence import Divergence, at_place, quoted, strength_of
-from dinov3_parity.parity.faults import Fault, catalogue
 from dinov3_parity.parity.comparator import GATE_COSINE, GATE_MAX_ABS
-from dinov3_parity.parity.records.measurement import CHAINED, Measurement
-from dinov3_parity.parity.picture import parted
+from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
+from dinov3_parity.parity.faults import Fault, catalogue
 from dinov3_parity.parity.profile import stands_out
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.records.divergence import Divergence, at_place, quoted, strength_of
+from dinov3_parity.parity.records.measurement import CHAINED, Measurement
 from dinov3_parity.parity.yardstick import OTHER_SHAPE, ROUNDING
+
+_NO_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 #: As many suspects are named in full.
 SUSPECTS = 8
@@ -51,8 +51,13 @@ class Case:
         return f"dinov3-parity faults {quoted(name)} {of}"
 
 
-def case(found: Divergence, own: Sequence[Measurement]) -> Case:
-    """The case for a divergence; ``own`` are all measurements of its variant and stage."""
+def case(
+    found: Divergence,
+    own: Sequence[Measurement],
+    called: Mapping[str, Mapping[str, str]] = _NO_NAMES,
+) -> Case:
+    """The case for a divergence; ``own`` are all measurements of its variant and stage, ``called`` what
+    each stage's own code calls a tap."""
     worst = found.worst
     return Case(
         found,
@@ -62,7 +67,7 @@ def case(found: Divergence, own: Sequence[Measurement]) -> Case:
         ))),
         gate(own),
         suspects(found, own),
-        taps.called().get(worst.tap, {}).get(worst.stage, ""),
+        called.get(worst.tap, {}).get(worst.stage, ""),
     )  # fmt: skip
 
 
@@ -89,8 +94,10 @@ def _size(m: Measurement) -> str:
 
 
 def _before(found: Divergence, own: Sequence[Measurement]) -> str:
-    worst, kinds = found.worst, ("", VARIANTS[found.variant].ffn)
-    names = [name for name in taps.TAPS[worst.tap].after if taps.TAPS[name].ffn in kinds]
+    worst, variant = found.worst, VARIANTS[found.variant]
+    family = family_of(variant)
+    after = family.taps[worst.tap].after
+    names = [name for name in after if family.has(variant, family.taps[name].only)]
     if not names:
         return _handed_on(worst, own)
     here = [m for m in own if (m.mode, m.block) == (worst.mode, worst.block) and m.tap in names]
@@ -116,10 +123,12 @@ def _before(found: Divergence, own: Sequence[Measurement]) -> str:
 def _handed_on(worst: Measurement, own: Sequence[Measurement]) -> str:
     """What a tap that is computed from none of its part is given: in a chain, an earlier output."""
     given = [
-        m for m in own
-        if m.mode == worst.mode == CHAINED and m.tap == "output"
+        m
+        for m in own
+        if m.mode == worst.mode == CHAINED
+        and m.tap == "output"
         and (worst.block is None or m.block == worst.block - 1)
-    ]  # fmt: skip
+    ]
     if not given:
         return "Nothing that is compared comes before it: it is this operation or what it is given."
     last = max(given, key=lambda m: (m.block, m.strength))
@@ -164,7 +173,9 @@ def _inside(worst: Measurement) -> str:
         for name, axis in worst.profile["along"].items()
         if stands_out(axis)
     ]
-    parts = parted(VARIANTS[worst.variant], worst.tap, worst.profile["tokens"])
+    variant = VARIANTS[worst.variant]
+    family = family_of(variant)
+    parts = family.split(variant, family.taps[worst.tap], worst.profile["tokens"])
     over = {
         name: sum(r is None or r > worst.token_limit for r in ratios)
         for name, ratios in parts.items()
@@ -177,7 +188,7 @@ def _inside(worst: Measurement) -> str:
 
 def gate(own: Sequence[Measurement]) -> str:
     """What the published gate says of a stage's own chain, on the inputs of this run."""
-    ends = [m for m in own if m.mode == CHAINED and m.tap in PUBLISHED]
+    ends = [m for m in own if m.mode == CHAINED and m.tap in FAMILIES[m.family].published]
     known = [m for m in ends if not m.problem and None not in (m.max_abs, m.cosine)]
     if not known:
         return ""

@@ -7,12 +7,12 @@ the same input, up to what the edge itself may add.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dinov3_parity.parity.records import divergence
-from dinov3_parity.parity.records.divergence import Divergence
+from dinov3_parity.parity.records import divergence, stages
+from dinov3_parity.parity.records.divergence import REFERENCE, Divergence
 from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.records.run_folder import FAILED, OK, missing
 
@@ -43,12 +43,12 @@ class Edge:
     @property
     def sentence(self) -> str:
         """The verdict in one sentence, or a few."""
-        if self.verdict == HOLDS:
+        if self.verdict == HOLDS or self.divergence is None:
             return f"{self.stage} holds against {self.parent}: {strongest_of(self.strongest)}."
         if self.verdict == DEPARTS:
             return str(self.divergence).removeprefix(f"{self.variant}: ")
         return (
-            f"{self.stage} repeats {self.parent}'s departure: at {self.divergence.worst.place} "
+            f"{self.stage} repeats {self.parent}'s departure: at {self.divergence.worst.where} "
             f"({self.divergence.worst.mode}) it is {divergence.strength_of(self.divergence.worst)}, "
             f"as {self.parent} is there; nothing beyond what it was given."
         )
@@ -62,33 +62,37 @@ def strongest_of(m: Measurement) -> str:
         if by_token
         else f"{m.ratio:.2f} of limit {m.limit:g}"
     )
-    return f"its strongest noise ratio is {figure}, at {m.place} on {m.input}"
+    return f"its strongest noise ratio is {figure}, at {m.where} on {m.input}"
 
 
-def edges(found: Sequence[Measurement], options: Sequence[str] = ()) -> list[Edge]:
-    """The edges of every variant, in the order of the records and of the pipeline; ``options`` are
-    those of the run that its repetition needs as well."""
-    told = []
+def edges(
+    found: Sequence[Measurement],
+    options: Sequence[str] = (),
+    pipeline: Iterable[Mapping[str, str]] = (),
+) -> list[Edge]:
+    """The edges of every variant, in the order of the records and of the tree of stages; ``options``
+    are those of the run that its repetition needs as well, ``pipeline`` is the run's."""
+    told, order = [], stages.ordered(stages.parents(found), pipeline)
     by_variant: dict[str, dict[str, list[Measurement]]] = {}
     for m in found:
         by_variant.setdefault(m.variant, {}).setdefault(m.stage, []).append(m)
-    for variant, stages in by_variant.items():
-        for stage in sorted(stages, key=divergence.place):
-            told.append(_edge(variant, stage, stages, tuple(options)))
+    for variant, own in by_variant.items():
+        told += [_edge(variant, stage, own, tuple(options)) for stage in order if stage in own]
     return told
 
 
 def _edge(
-    variant: str, stage: str, stages: dict[str, list[Measurement]], options: tuple[str, ...]
+    variant: str, stage: str, by_stage: dict[str, list[Measurement]], options: tuple[str, ...]
 ) -> Edge:
-    own, parent = stages[stage], divergence.parent(stage)
+    own = by_stage[stage]
+    parent = own[0].parent
     verdict, departed = HOLDS, None
     if failing := [m for m in own if not m.passed]:
-        verdict, about = _own(failing, stages.get(parent, []))
-        departed = divergence.first([*(m for m in own if m.passed), *about])
-        departed = replace(_counted(departed, own), options=options)
+        verdict, about = _own(failing, by_stage.get(parent, []))
+        if first := divergence.first([*(m for m in own if m.passed), *about]):
+            departed = replace(_counted(first, own), options=options)
     return Edge(
-        variant, stage, parent, verdict, departed,
+        variant, stage, parent or REFERENCE, verdict, departed,
         max(own, key=lambda m: m.strength), len(own), len(failing),
     )  # fmt: skip
 
@@ -109,7 +113,7 @@ def _own(failing: list[Measurement], parents: list[Measurement]) -> tuple[str, l
 
 
 def _key(m: Measurement) -> tuple:
-    return m.mode, m.block, m.tap, m.batch, m.grid, m.seed, m.content, m.scale
+    return m.mode, m.place, m.tap, m.batch, m.grid, m.seed, m.content, m.scale
 
 
 def _repeats(m: Measurement, given: Measurement) -> bool:
@@ -153,9 +157,8 @@ class Verdict:
         if not self.edges and self.word != DEPARTS:
             return "Nothing was compared"
         departed = [e for e in self.edges if e.verdict == DEPARTS]
-        if departed:
-            first = departed[0]
-            where = first.divergence.worst.place
+        if departed and (found := departed[0].divergence):
+            first, where = departed[0], found.worst.where
             more = f", and {len(departed) - 1} more" if departed[1:] else ""
             return f"{first.variant}: {first.stage} departs from {first.parent} at {where}{more}"
         if self.word == DEPARTS:
@@ -177,7 +180,7 @@ class Verdict:
 
 def verdict(header: dict[str, Any], found: Sequence[Measurement], lost: Iterable[str]) -> Verdict:
     """The verdict of a run: ``header`` is its run.json, ``lost`` what could not be read."""
-    told = edges(found, header["options"])
+    told = edges(found, header["options"], header["pipeline"])
     broken, gaps = [*_broken(header, told)], [*missing(header), *lost]
     if header["exit"] not in ("", OK, FAILED):
         gaps.append(f"the run ended early: {header['exit']}")
@@ -207,8 +210,8 @@ def _broken(header: dict[str, Any], told: list[Edge]) -> list[str]:
 def _compared(properties: dict[str, Any]) -> bool:
     """Whether a failed test's own comparisons are why: the strongest of them is over its limit."""
     ratio, limit = properties.get("ratio"), properties.get("limit", 0)
-    known = isinstance(ratio, int | float) and isinstance(limit, int | float)
-    return "ratio" in properties and not (known and ratio <= limit)
+    within = isinstance(ratio, int | float) and isinstance(limit, int | float) and ratio <= limit
+    return "ratio" in properties and not within
 
 
 def _said(test: dict[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""What a run writes down, and how it is read: measurements, the contract, divergences, the run's folder."""
+"""What a run writes and how it is read: measurements, the contract, divergences, the run's folder."""

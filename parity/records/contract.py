@@ -1,57 +1,57 @@
 """The contract of a run: which taps of which stage are compared where, declared before it computes.
 
-A test names its contract (``@pytest.mark.contract("blocks")``); the gauge refuses to end an input
+A test names its contract (``@pytest.mark.contract("blocks")``); the comparator refuses to end an input
 with a declared tap that was not compared, and a run ends with "compared N of N".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from dinov3_parity.parity.families import family_of
+from dinov3_parity.parity.families.base import Place, Variant
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
-from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, taps_of
-from dinov3_parity.parity.taps import CHAINED as HANDED_ON
-from dinov3_parity.parity.variants import Variant
 
-#: A place is a block's number or the name of a part outside the blocks.
-Place = int | str
 Contract = Mapping[tuple[str, Place], tuple[str, ...]]  # (mode, place) to taps
 
-#: What the whole model returns, by what computed it.
-RETURNED = ("cls", "patches", "pooled")
-PUBLISHED = ("cls", "pooled")  # the workflow's own two figures
 
-
-def declared(
-    name: str, variant: Variant, stage: str, absent: Mapping[str, str] | None = None
-) -> Contract:
+def declared(name: str, variant: Variant, absent: Iterable[str] = ()) -> Contract:
     """Everything a test of that contract compares on one input, in the order of the computation.
 
-    ``absent`` names taps that the stage says it cannot show, with its reasons.
+    ``absent`` are taps that the stage says it cannot show.
     """
-    taps = {
-        part: tuple(
-            tap.name for tap in taps_of(part, variant, stage) if tap.name not in (absent or ())
-        )
-        for part in (EMBED, BLOCK, HEAD)
-    }
-    blocks = range(variant.depth)
-    embedding = {(ISOLATED, EMBED): taps[EMBED]}
-    final_norm = {(ISOLATED, HEAD): taps[HEAD]}
-    isolated = {(ISOLATED, i): taps[BLOCK] for i in blocks}
-    chain = {(CHAINED, i): HANDED_ON for i in blocks} | {(CHAINED, HEAD): taps[HEAD]}
+    family, hidden = family_of(variant), frozenset(absent)
+    places = family.places(variant)
+    first, last, between = places[0], places[-1], places[1:-1]
+
+    def taps(place: Place) -> tuple[str, ...]:
+        names = (tap.name for tap in family.of_part(place.part, variant))
+        return tuple(name for name in names if name not in hidden)
+
+    def handed_on(place: Place) -> tuple[str, ...]:
+        return tuple(name for name in family.parts[place.part].chained if name not in hidden)
+
+    embedding = {(ISOLATED, first): taps(first)}
+    final = {(ISOLATED, last): taps(last)}
+    isolated = {(ISOLATED, place): taps(place) for place in between}
+    chain = {(CHAINED, place): handed_on(place) for place in places[1:]}
     # A block's input is the output of the block before; the copy shows it once.
-    copy = {(CHAINED, i): HANDED_ON[1:] for i in blocks}
+    given = {place: family.parts[place.part].given for place in between}
+    copy = {
+        (CHAINED, place): tuple(tap for tap in handed_on(place) if tap != given[place])
+        for place in between
+    }
+    (all_tokens, *_) = family.parts[last.part].taps
     contracts = {
         "embedding": embedding,
-        "final norm": final_norm,
+        "final norm": final,
         "blocks": isolated,
         "chain": chain,
-        "reference": embedding | isolated | final_norm | chain,
+        "reference": embedding | isolated | final | chain,
         "reference chain": embedding | chain,
-        "file": {(CHAINED, HEAD): RETURNED},
-        "tapped copy": copy | {(CHAINED, HEAD): ("norm", *RETURNED)},
-        "whole model": {(CHAINED, HEAD): PUBLISHED},
+        "file": {(CHAINED, last): family.returned},
+        "tapped copy": copy | {(CHAINED, last): (all_tokens.name, *family.returned)},
+        "whole model": {(CHAINED, last): family.published},
     }
     return contracts[name]
 

@@ -6,20 +6,19 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 
+from dinov3_parity.parity.families import FAMILIES
+from dinov3_parity.parity.families.base import Place, Tap
+from dinov3_parity.parity.layers import LAYERS
+from dinov3_parity.parity.records import stages
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
-from dinov3_parity.parity.taps import PARTS, TAPS
 from dinov3_parity.parity.words import counted
-
-#: The pipeline's order: each stage derives its weights from the one before.
-PIPELINE = ("meta", "equimo", "mapped", "nnx", "onnx")
 
 #: What means nothing to a shell inside quotes of either kind.
 _PLAIN = re.compile(r"[\w .,:;()/'=+-]*")
 
-#: Layers that run on inputs of their own, whatever is drawn.
-_OWN_INPUTS = ("runtime", "release", "streamed", "external")
+#: What the stage is held against that is the reference itself.
+REFERENCE = "the reference"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,8 @@ class Divergence:
         worst = self.worst
         words = f"{worst.variant} and {worst.stage} and {worst.layer}"
         drawn = quoted(str(worst.input), by="'")
-        again = "" if worst.layer in _OWN_INPUTS else f" --reproduce {drawn}"
+        layer = LAYERS.get(worst.layer)
+        again = f" --reproduce {drawn}" if layer is None or layer.drawn else ""
         more = f" {shlex.join(self.options)}" if self.options else ""
         return f"pytest -k {quoted(words)}{again}{more}"
 
@@ -54,13 +54,13 @@ class Divergence:
         worst = self.worst
         often = f"on {self.failing} of {counted(self.inputs, 'comparison')} there"
         text = (
-            f"{self.variant}: {self.stage} departs from {self.parent} at {worst.place} "
+            f"{self.variant}: {self.stage} departs from {self.parent} at {worst.where} "
             f"({worst.mode}): {strength_of(worst)}, {often}."
         )
         if self.parallel:
             text += f" At the same place in the dataflow, too: {', '.join(self.parallel)}."
         if self.clean:
-            known = ", ".join(f"{m.place} ({m.ratio:.2g})" for m in self.clean)
+            known = ", ".join(f"{m.where} ({m.ratio:.2g})" for m in self.clean)
             text += f" Last clean taps before it: {known}."
         return text
 
@@ -93,17 +93,9 @@ def token_of(m: Measurement) -> str:
     return f"{m.token[1]}{image}"
 
 
-@cache
-def ancestors(tap: str) -> frozenset[str]:
-    """Every tap that a tap is computed from, within its part of the model."""
-    near = frozenset(name for name in TAPS[tap].after if name in TAPS)
-    return near.union(*(ancestors(name) for name in near))
-
-
-def _depth(measurement: Measurement) -> tuple[int, int]:
-    """Part of the model and block: what comes earlier in the computation sorts first."""
-    part = PARTS.index(TAPS[measurement.tap].part)
-    return part, -1 if measurement.block is None else measurement.block
+def _depth(measurement: Measurement) -> tuple:
+    """What comes earlier in the computation sorts first."""
+    return FAMILIES[measurement.family].order(Place.read(measurement.place))
 
 
 def first(measurements: Iterable[Measurement]) -> Divergence | None:
@@ -115,53 +107,42 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     failing = [m for m in found if not m.passed]
     if not failing:
         return None
-    stage = min((m.stage for m in failing), key=place)
+    departed = {m.stage for m in failing}
+    stage = next(one for one in stages.ordered(stages.parents(found)) if one in departed)
     failing = [m for m in failing if m.stage == stage]
     mode = ISOLATED if any(m.mode == ISOLATED for m in failing) else CHAINED
     failing = [m for m in failing if m.mode == mode]
     where = min(map(_depth, failing))
     here = [m for m in failing if _depth(m) == where]
     taps = {m.tap for m in here}
-    roots = [name for name in TAPS if name in taps and not ancestors(name) & taps]
+    family = FAMILIES[here[0].family]
+    roots = [n for n in family.taps if n in taps and not family.ancestors(n) & taps]
     at = [m for m in found if m.stage == stage and m.mode == mode and _depth(m) == where]
     root = max(roots, key=lambda name: max(m.strength for m in here if m.tap == name))
     worst = max((m for m in here if m.tap == root), key=_by_strength)
     return Divergence(
         variant=worst.variant,
         stage=stage,
-        parent=parent(stage),
+        parent=worst.parent or REFERENCE,
         worst=worst,
         parallel=tuple(name for name in roots if name != root),
-        clean=_clean_before(root, at),
+        clean=_clean_before(family.taps[root], at),
         inputs=sum(m.tap == root for m in at),
         failing=sum(m.tap == root for m in here),
     )
 
 
-def _clean_before(root: str, at: list[Measurement]) -> tuple[Measurement, ...]:
+def _clean_before(root: Tap, at: list[Measurement]) -> tuple[Measurement, ...]:
     """The strongest measurement of each tap that the root is directly computed from."""
-    near = [[m for m in at if m.tap == name and m.passed] for name in TAPS[root].after]
+    near = [[m for m in at if m.tap == name and m.passed] for name in root.after]
     return tuple(max(group, key=_by_strength) for group in near if group)
 
 
 def at_place(one: Measurement, found: Iterable[Measurement]) -> list[Measurement]:
     """The comparisons of a stage at a measurement's place, on every input."""
-    place = (one.mode, one.block, one.tap)
-    return [m for m in found if (m.mode, m.block, m.tap) == place]
+    place = (one.mode, one.place, one.tap)
+    return [m for m in found if (m.mode, m.place, m.tap) == place]
 
 
 def _by_strength(measurement: Measurement) -> float:
     return measurement.strength
-
-
-def place(stage: str) -> int:
-    """Where a stage stands in the pipeline; a plugged-in port stands after it."""
-    return PIPELINE.index(stage) if stage in PIPELINE else len(PIPELINE)
-
-
-def parent(stage: str) -> str:
-    """The stage whose weights it has; a plugged-in port is held against Meta's directly."""
-    if stage == "meta":
-        return "the reference"
-    order = [name for name in PIPELINE if name != "nnx"]
-    return order[max(order.index(stage) - 1, 0)] if stage in order else "meta"

@@ -1,82 +1,152 @@
-"""The header of a run: run.json, with every key that a reader may rely on.
-
-A shape is written as its own default: "" is text, 0 a number, a list of one shape any number of
-them, ``{str: shape}`` a mapping from names, any other mapping a record whose missing keys are filled.
-"""
+"""The header of a run: run.json, with every key that a reader may rely on."""
 
 from __future__ import annotations
 
 from typing import Any
 
-SCALAR = object()  # text, a number, true, false or null
+import msgspec
+from dinov3_parity.parity.records.measurement import FORMAT
+from msgspec import Struct
 
-HEADER: dict[str, Any] = {
-    "id": "",
-    "command": "",
-    "options": [""],
-    "started": "",
-    "seconds": 0,
-    "exit": "",
-    "versions": {str: ""},
-    "host": {str: SCALAR},
-    "checkpoints": {str: {"kind": "", "description": "", "digest": ""}},
-    "stages": {str: {"runtime": "", "absent": {str: ""}}},
-    "inputs": {"profile": "", "seed": 0, "examples": 0, "pinned": [""]},
-    "contract": {
-        "declared": 0,
-        "compared": 0,
-        "inputs": 0,
-        "missing": [{"test": "", "input": "", "declared": 0, "compared": 0}],
-    },
-    "failures": [{"test": "", "input": "", "words": ""}],
-    "costs": {str: {"peak_resident_bytes": 0, "seconds": {str: {str: 0}}}},
-    "artifacts": [{
-        "kind": "", "variant": "", "key": "", "made_now": SCALAR, "made_in": 0, "seconds": 0,
-        "process": "",
-    }],
-    "tests": [{
-        "test": "", "outcome": "", "seconds": 0, "words": "", "properties": {str: SCALAR},
-    }],
-}  # fmt: skip
+Scalar = str | int | float | bool | None
+
+
+class Derived(Struct):
+    """A stage of the pipeline, and the stage that its weights derive from; "" of the reference.
+    ``packages`` are those whose versions a reader asks for."""
+
+    name: str = ""
+    parent: str = ""
+    packages: list[str] = []
+
+
+class Checkpoint(Struct):
+    kind: str = ""
+    description: str = ""
+    digest: str = ""
+
+
+class Opened(Struct):
+    """What ran a stage of a variant, and the taps it cannot show with its reasons."""
+
+    runtime: str = ""
+    absent: dict[str, str] = {}
+
+
+class Inputs(Struct):
+    """How inputs were chosen; ``examples`` were drawn for each test besides the pinned ones."""
+
+    profile: str = ""
+    seed: int = 0
+    examples: int = 0
+    pinned: list[str] = []
+
+
+class Gap(Struct):
+    """What a test declared on an input, and did not compare all of."""
+
+    test: str = ""
+    input: str = ""
+    declared: int = 0
+    compared: int = 0
+
+
+class Contract(Struct):
+    """How many comparisons were declared and made, on how many inputs."""
+
+    declared: int = 0
+    compared: int = 0
+    inputs: int = 0
+    missing: list[Gap] = []
+
+
+class Failure(Struct):
+    """What a failed test said of the smallest input that it failed on."""
+
+    test: str = ""
+    input: str = ""
+    words: str = ""
+
+
+class Costs(Struct):
+    """Of a variant; seconds are by stage and place."""
+
+    peak_resident_bytes: int = 0
+    seconds: dict[str, dict[str, float]] = {}
+
+
+class Artifact(Struct):
+    """Something that was made, or found in the store; seconds of making and of fetching it."""
+
+    kind: str = ""
+    variant: str = ""
+    key: str = ""
+    made_now: Scalar = None
+    made_in: float = 0
+    seconds: float = 0
+    process: str = ""
+
+
+class Test(Struct):
+    """What became of a test, and what it told of itself."""
+
+    test: str = ""
+    outcome: str = ""
+    seconds: float = 0
+    words: str = ""
+    properties: dict[str, Scalar] = {}
+
+
+class Header(Struct):
+    """What run.json tells of a run; there may be more in it. ``pipeline`` has the stages that this
+    suite makes, in its order; ``options`` are what a repetition needs as well; ``called`` is by family,
+    tap and stage what a stage's own code calls a tap; costs under "" are of
+    all variants."""
+
+    format: int = FORMAT
+    id: str = ""
+    command: str = ""
+    options: list[str] = []
+    started: str = ""
+    seconds: float = 0
+    exit: str = ""
+    pipeline: list[Derived] = []
+    called: dict[str, dict[str, dict[str, str]]] = {}
+    versions: dict[str, str] = {}
+    host: dict[str, Scalar] = {}
+    checkpoints: dict[str, Checkpoint] = {}
+    stages: dict[str, Opened] = {}
+    inputs: Inputs = msgspec.field(default_factory=Inputs)
+    contract: Contract = msgspec.field(default_factory=Contract)
+    failures: list[Failure] = []
+    costs: dict[str, Costs] = {}
+    artifacts: list[Artifact] = []
+    tests: list[Test] = []
+
+
+_FIELDS = msgspec.structs.fields(Header)
 
 
 def filled(told: Any) -> tuple[dict[str, Any], list[str]]:
     """A header from what run.json tells, and the keys that are of another shape: these are as if
     they were not told. Keys that no reader relies on stay as they are."""
     told = told if isinstance(told, dict) else {}
-    header, wrong = dict(told), []
-    for key, shape in HEADER.items():
+    header, wrong = told | msgspec.to_builtins(Header()), []
+    for key in (field for field in _FIELDS if field.name in told):
         try:
-            header[key] = _shaped(shape, told[key]) if key in told else _default(shape)
-        except TypeError:
-            header[key] = _default(shape)
-            wrong.append(key)
+            shaped = msgspec.convert(told[key.name], key.type)
+        except msgspec.ValidationError:
+            wrong.append(key.name)
+        else:
+            header[key.name] = _completed(told[key.name], msgspec.to_builtins(shaped))
     return header, wrong
 
 
-def _shaped(shape: Any, told: Any) -> Any:
-    """A value of a shape; TypeError if it is of another."""
-    if shape is SCALAR and (told is None or isinstance(told, str | int | float)):
-        return told
-    if isinstance(shape, list) and isinstance(told, list):
-        return [_shaped(shape[0], one) for one in told]
-    if isinstance(shape, dict) and isinstance(told, dict):
-        if str in shape:
-            return {name: _shaped(shape[str], value) for name, value in told.items()}
-        return told | {
-            name: _shaped(inner, told[name]) if name in told else _default(inner)
-            for name, inner in shape.items()
-        }
-    if isinstance(shape, str) and isinstance(told, str):
-        return told
-    if isinstance(shape, int) and isinstance(told, int | float):
-        return told
-    raise TypeError(f"{told!r} is not like {shape!r}")
-
-
-def _default(shape: Any) -> Any:
-    if isinstance(shape, list):
-        return []
-    if isinstance(shape, dict):
-        return {} if str in shape else {name: _default(inner) for name, inner in shape.items()}
-    return None if shape is SCALAR else shape
+def _completed(told: Any, shaped: Any) -> Any:
+    """What is told, with the missing keys that its shape has."""
+    if isinstance(shaped, dict):
+        own = {key: _completed(told[key], v) if key in told else v for key, v in shaped.items()}
+        return told | own
+    if isinstance(shaped, list):
+        return [_completed(one, other) for one, other in zip(told, shaped, strict=True)]
+    return told

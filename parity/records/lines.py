@@ -1,39 +1,69 @@
-"""The lines of a measurements.jsonl, where any of them may be damaged."""
+"""Records as lines: one JSON object a line, written by appending, read where any may be damaged.
+
+Every process of a run appends to fragments of its own; the controller merges them when the run
+ends, so that nothing is lost or doubled under pytest-xdist. Non-finite figures are written as
+null: the lines are strict JSON.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from sys import intern
-from types import NoneType
-from typing import Any
+from typing import Any, NoReturn
 
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
-from dinov3_parity.parity.taps import BLOCK, TAPS, extent
-from dinov3_parity.parity.variants import VARIANTS
+import msgspec
+from dinov3_parity.parity.families import FAMILIES
+from dinov3_parity.parity.families.base import Place
+from dinov3_parity.parity.records import older
+from dinov3_parity.parity.records.measurement import Measurement, Profile
+
+_decode: Callable[[bytes], Measurement] = msgspec.json.Decoder(Measurement).decode
+_encode_lines: Callable[[Iterable[Measurement]], bytes] = msgspec.json.Encoder().encode_lines
 
 
-def _refuse(token: str) -> None:
-    raise ValueError(f"{token} is not JSON")
+class Strange(ValueError):
+    """JSON that is no measurement of this suite, and why."""
 
 
-#: NaN and the infinities are no JSON, though Python reads them.
-decode: Callable[[str], Any] = json.JSONDecoder(parse_constant=_refuse).decode
+def write(path: Path, records: Sequence[Measurement]) -> None:
+    """Append records to a file of JSON lines, one write per call."""
+    try:
+        lines = _encode_lines(records)
+    except UnicodeEncodeError:  # a name that is no UTF-8, which msgspec does not write
+        lines = "".join(json.dumps(fields(one)) + "\n" for one in records).encode()
+    with path.open("ab") as stream:
+        stream.write(lines)
+
+
+def fields(record: Measurement) -> dict[str, Any]:
+    """The fields of a record's line, as JSON takes them; without a profile where it has none."""
+    return msgspec.to_builtins(record)
+
+
+def measured(told: Any) -> Measurement:
+    """A record from the fields of its line, of this format or of the one before.
+
+    Raises ``Strange``, a ValueError, where they are not those of a measurement.
+    """
+    try:
+        record = msgspec.convert(older.upgraded(told), Measurement)
+    except msgspec.ValidationError as error:
+        raise Strange(str(error)) from None
+    return _checked(record)
 
 
 def read(path: Path) -> tuple[list[Measurement], list[str]]:
-    """The measurements of a file of JSON lines, and what is lost of them."""
+    """The measurements of a file of JSON lines, and in a sentence each what is lost of them."""
     found, garbled, strange, why, lost = [], [], [], "", []
     line = b"\n"
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                found.append(_measurement(decode(str(line, "utf-8"))))
-            except (_NotOne, OverflowError) as error:
+                found.append(_measurement(line))
+            except Strange as error:
                 why = why or str(error)
                 strange.append(number)
             except (ValueError, RecursionError):
@@ -54,109 +84,78 @@ def _told(numbers: Sequence[int], path: Path) -> str:
     return f"{len(numbers):,} lines of {path.name}, the first of them line {numbers[0]}, are"
 
 
-class _NotOne(Exception):
-    """A line is not a measurement, and why."""
-
-
-_FIGURE = (int, float)
-
-#: What JSON has for a field, by the field's annotation.
-_KINDS = {
-    "str": str,
-    "str | None": (str, NoneType),
-    "int": int,
-    "int | None": (int, NoneType),
-    "float": _FIGURE,
-    "float | None": (*_FIGURE, NoneType),
-    "bool": bool,
-    "tuple[int, int]": list,
-    "tuple[int, ...]": list,
-    "dict[str, Any] | None": (dict, NoneType),
-}
-_FIELDS = {f.name: _KINDS[f.type] for f in fields(Measurement)}
-_OPTIONAL = {f.name: f.default for f in fields(Measurement) if f.default is not MISSING}
-_LISTS = tuple(f.name for f in fields(Measurement) if f.type.startswith("tuple"))
-_WORDS = tuple(f.name for f in fields(Measurement) if f.type == "str")
-_figures = itemgetter(*(f.name for f in fields(Measurement) if f.type.startswith("float")))
-_values, _kinds = itemgetter(*_FIELDS), tuple(_FIELDS.values())
-
-
-def _measurement(told: Any) -> Measurement:
-    """A record from what its line told.
-
-    A run of a large variant has hundreds of thousands: dataclass and dict are filled directly, and
-    words that all of them repeat are kept once.
-    """
-    if type(told) is not dict:
-        raise _NotOne("it has no fields")
-    for name, default in _OPTIONAL.items():
-        told.setdefault(name, default)
+def _measurement(line: bytes) -> Measurement:
     try:
-        values = _values(told)
-    except KeyError as error:
-        raise _NotOne(f"it lacks {error.args[0]}") from None
-    if len(told) != len(_FIELDS):
-        raise _NotOne(f"it has {', '.join(sorted(told.keys() - _FIELDS))}, too")
-    if not all(map(isinstance, values, _kinds)):
-        wrong = next(n for n, kind in _FIELDS.items() if not isinstance(told[n], kind))
-        raise _NotOne(f"its {wrong} is {told[wrong]!r:.40}")
-    for name in _LISTS:
-        told[name] = tuple(told[name])
-    for name in _WORDS:
-        told[name] = intern(told[name])
-    _check(told)
-    record = object.__new__(Measurement)
-    vars(record).update(zip(_FIELDS, _values(told), strict=True))
-    return record
+        record = _decode(line)
+    except ValueError:  # damaged, of an older suite, or with a name that is no UTF-8
+        return measured(decoded(line))
+    return _checked(record)
 
 
-def _check(told: dict[str, Any]) -> None:
-    """Refuse values that the readers of a measurement cannot do without."""
-    if told["variant"] not in VARIANTS or told["tap"] not in TAPS:
-        raise _NotOne(f"there is no {told['variant']!r:.40} with a tap {told['tap']!r:.40}")
-    if told["mode"] not in (ISOLATED, CHAINED):
-        raise _NotOne(f"its mode is {told['mode']!r:.40}")
-    if len(told["grid"]) != 2 or not _INT.issuperset(
-        map(type, (*told["grid"], *told["token"], *told["max_abs_index"]))
-    ):
-        raise _NotOne("its grid, token or max_abs_index is not of whole numbers")
-    if not all(map(math.isfinite, filter(None, _figures(told)))):
-        raise _NotOne("a figure of it is beyond numbers")
-    if told["limit"] <= 0 or told["token_limit"] <= 0:
-        raise _NotOne("its limit is not positive")
-    if (told["block"] is None) == (TAPS[told["tap"]].part == BLOCK):
-        raise _NotOne(f"its block is {told['block']} at {told['tap']}")
-    if told["batch"] < 1 or min(told["grid"]) < 1 or told["floor_alone"] <= 0:
-        raise _NotOne("its batch, grid or floor is not positive")
-    if told["passed"] and (told["problem"] or None in (told["ratio"], told["token_ratio"])):
-        raise _NotOne("it passed without figures")
-    if told["profile"] is not None and not _fits(told["profile"], told):
-        raise _NotOne("its profile does not fit its tap and input")
+def decoded(text: bytes) -> Any:
+    """What JSON tells; ValueError where it is none, as with NaN or a figure beyond float64."""
+    try:
+        return msgspec.json.decode(text)
+    except ValueError:
+        return _STRICT.decode(str(text, "utf-8"))
 
 
-def _fits(profile: dict[str, Any], told: dict[str, Any]) -> bool:
-    """Whether a profile has what its readers take from it: see ``parity.profile``."""
-    tap, image, tokens = TAPS[told["tap"]], profile.get("image"), profile.get("tokens")
-    shape = extent(tap, VARIANTS[told["variant"]], told["batch"], tuple(told["grid"]))
+def _refuse(token: str) -> NoReturn:
+    raise ValueError(f"{token} is not JSON")
+
+
+def _finite(token: str) -> float:
+    value = float(token)
+    return value if math.isfinite(value) else _refuse(token)
+
+
+#: Python's own reads halves of surrogate pairs, with which msgspec ends; and NaN, which is refused.
+_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+
+
+def _checked(m: Measurement) -> Measurement:
+    """A record whose values the readers can do with; raises ``Strange``."""
+    if why := _misplaced(m.family, m.variant, m.tap, m.place):
+        raise Strange(why)
+    if m.passed and (m.problem or m.ratio is None or m.token_ratio is None):
+        raise Strange("it passed without figures")
+    if m.profile is not None and not _fits(m.profile, m):
+        raise Strange("its profile does not fit its tap and input")
+    return m
+
+
+@lru_cache(maxsize=65536)
+def _misplaced(family: str, variant: str, tap: str, place: str) -> str:
+    """What is wrong with where a record was taken; "" where nothing is."""
+    known = FAMILIES.get(family)
+    if known is None or variant not in known.variants or tap not in known.taps:
+        return f"there is no {family!r:.40} {variant!r:.40} with a tap {tap!r:.40}"
+    try:
+        read = Place.read(place)
+    except ValueError:
+        read = Place("")
+    repeated = {one.part: bool(one.index) for one in known.places(known.variants[variant])}
+    own = read.part == known.taps[tap].part and str(read) == place
+    if not own or repeated[read.part] != bool(read.index):
+        return f"its place is {place!r:.40} at {tap}"
+    return ""
+
+
+def _fits(profile: Profile, m: Measurement) -> bool:
+    """Whether a profile is of its tap and input: see ``parity.profile``."""
+    count, batched = _tokens(m.family, m.variant, m.tap, m.batch, m.grid)
+    image = profile["image"]
+    there = image is not None and 0 <= image < m.batch if batched else image is None
+    return there and len(profile["tokens"]) == count
+
+
+@lru_cache(maxsize=65536)
+def _tokens(
+    family: str, variant: str, name: str, batch: int, grid: tuple[int, int]
+) -> tuple[int, bool]:
+    """How many tokens one image has at a tap, and whether the tap has images at all."""
+    known = FAMILIES[family]
+    tap = known.taps[name]
+    shape = known.extent(tap, known.variants[variant], batch, grid)
     count = math.prod(shape[axis] for axis in tap.token_axes if tap.shape[axis] != "B")
-    images, along = range(told["batch"]) if "B" in tap.shape else (None,), profile.get("along")
-    return (
-        image in images and type(image) in (int, NoneType)
-        and _ratios(tokens) and len(tokens) == count
-        and isinstance(along, dict) and all(map(_axis, along.values()))
-    )  # fmt: skip
-
-
-def _ratios(told: Any) -> bool:
-    return isinstance(told, list) and all(isinstance(one, (*_FIGURE, NoneType)) for one in told)
-
-
-def _axis(told: Any) -> bool:
-    return (
-        isinstance(told, dict) and _ratios(told.get("ratio"))
-        and all(type(told.get(name)) is int for name in ("size", "worst"))
-        and isinstance(told.get("share"), _FIGURE)
-    )  # fmt: skip
-
-
-_INT = {int}
+    return count, "B" in tap.shape

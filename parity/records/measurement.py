@@ -1,29 +1,51 @@
-"""Measurements: one record a comparison, one JSON line a record.
-
-Every process of a run appends to fragments of its own; the controller merges them when the run
-ends, so that nothing is lost or doubled under pytest-xdist. Non-finite figures are written as
-null: the lines are strict JSON.
-"""
+"""Measurements: one record a comparison."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import re
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypedDict
 
 from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.yardstick import Comparison
+from msgspec import Meta, Struct
+
+#: The version of what a run writes: of a record's line, and of run.json.
+FORMAT = 2
 
 ISOLATED, CHAINED = "isolated", "chained"
 
+Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Indices = tuple[int, ...]
 
-@dataclass(frozen=True)
-class Measurement:
-    """One comparison of one tap; ``block`` is None outside the blocks, ``runtime`` names the
-    program that computed it, ``layer`` the layer of the suite that asked.
+
+class Axis(TypedDict):
+    """Ratios along one axis of a tap: see ``parity.profile``."""
+
+    size: int
+    ratio: list[float | None]
+    worst: int
+    share: float
+
+
+class Profile(TypedDict):
+    """Where inside a tap a comparison erred: see ``parity.profile``."""
+
+    image: int | None
+    tokens: list[float | None]
+    along: dict[str, Axis]
+
+
+class Measurement(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
+):
+    """One comparison of one tap of a ``stage``, held against Meta and the truth; ``parent`` is the
+    stage that its weights derive from, "" of the one that is the reference itself.
+
+    ``place`` is "embed", "head" or "block 3", by the release's number; ``runtime`` names the program
+    that computed it, ``layer`` the layer of the suite that asked, ``fault`` the mistake that was made.
 
     ``floor_setter`` is the run that set the floor, ``floor_alone`` what the floor would be by Meta's
     one run; ``token`` is the token of the largest ratio, by its index along the tap's token axes.
@@ -31,26 +53,28 @@ class Measurement:
     comparison of its test at this place was stronger: so the strongest of them all has it.
     """
 
+    family: str
     variant: str
     stage: str
-    mode: str
-    block: int | None
+    parent: str
+    mode: Literal["isolated", "chained"]
+    place: str
     tap: str
-    batch: int
-    grid: tuple[int, int]
+    batch: Count
+    grid: tuple[Count, Count]
     seed: int
     ratio: float | None
     floor: float
     floor_setter: str
-    floor_alone: float
+    floor_alone: Positive
     max_abs: float | None
-    max_abs_index: tuple[int, ...]
+    max_abs_index: Indices
     rel_max: float | None
     cosine: float | None
-    limit: float
-    token: tuple[int, ...]
+    limit: Positive
+    token: Indices
     token_ratio: float | None
-    token_limit: float
+    token_limit: Positive
     passed: bool
     runtime: str
     fault: str | None
@@ -58,16 +82,21 @@ class Measurement:
     content: str
     scale: float
     problem: str
-    profile: dict[str, Any] | None = None
+    profile: Profile | None = None
 
     @property
     def input(self) -> Input:
-        return Input(self.batch, tuple(self.grid), self.seed, self.content, self.scale)
+        return Input(self.batch, self.grid, self.seed, self.content, self.scale)
 
     @property
-    def place(self) -> str:
+    def block(self) -> int | None:
+        """The block's number in the release; None outside the blocks."""
+        return block_of(self.place)
+
+    @property
+    def where(self) -> str:
         """Where it was taken: ``block 3, attn.k`` or ``cls``."""
-        return self.tap if self.block is None else f"block {self.block}, {self.tap}"
+        return self.tap if self.block is None else f"{self.place}, {self.tap}"
 
     @property
     def strength(self) -> float:
@@ -77,8 +106,18 @@ class Measurement:
         return max(self.ratio / self.limit, self.token_ratio / self.token_limit)
 
 
+_BLOCK = re.compile(r"block (0|[1-9]\d*)", re.ASCII)
+
+
+@lru_cache(maxsize=1024)
+def block_of(place: str) -> int | None:
+    """The number in the text of a block's place; None of any other."""
+    found = _BLOCK.fullmatch(place)
+    return int(found[1]) if found else None
+
+
 def measurement(comparison: Comparison, drawn: Input, **where: Any) -> Measurement:
-    """A record of a comparison; ``where`` gives the fields that name the place."""
+    """A record of a comparison; ``where`` gives the fields that name stage and place."""
     figures = vars(comparison) | {"passed": comparison.passed}
     for name in ("ratio", "token_ratio", "max_abs", "rel_max", "cosine"):
         figures[name] = figures[name] if math.isfinite(figures[name]) else None
@@ -86,29 +125,3 @@ def measurement(comparison: Comparison, drawn: Input, **where: Any) -> Measureme
         **figures, **where, batch=drawn.batch, grid=drawn.grid, seed=drawn.seed,
         content=drawn.content, scale=drawn.scale,
     )  # fmt: skip
-
-
-def write(path: Path, records: list[Measurement]) -> None:
-    """Append records to a file of JSON lines, one write per call."""
-    lines = "".join(json.dumps(_fields(record), allow_nan=False) + "\n" for record in records)
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(lines)
-
-
-def _fields(record: Measurement) -> dict[str, Any]:
-    return {k: v for k, v in vars(record).items() if k != "profile" or v}
-
-
-def measured(fields: dict[str, Any]) -> Measurement:
-    """A record from the fields of its line."""
-    for name in ("grid", "max_abs_index", "token"):
-        fields[name] = tuple(fields[name])
-    return Measurement(**fields)
-
-
-def read(path: Path) -> Iterator[Measurement]:
-    """The records of a file of JSON lines; a last line that was cut off is left out."""
-    with path.open(encoding="utf-8") as stream:
-        for line in stream:
-            if line.endswith("\n"):
-                yield measured(json.loads(line))

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.records.measurement import Measurement
-from dinov3_parity.parity.words import counted
-from dinov3_parity.parity.records import lines
+from dinov3_parity.parity.records import lines, older
 from dinov3_parity.parity.records.header import filled
+from dinov3_parity.parity.records.measurement import FORMAT, Measurement
 from dinov3_parity.parity.records.run_folder import (
     DECLARED,
     FAILED,
@@ -29,6 +28,7 @@ from dinov3_parity.parity.records.run_folder import (
     fragments,
     gathered,
 )
+from dinov3_parity.parity.words import counted
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,16 @@ def _told(path: Path) -> tuple[dict[str, Any], list[str]]:
     if not path.is_file():
         return {}, [f"{RUN} is missing: {unknown}"]
     try:
-        told = lines.decode(path.read_text(encoding="utf-8"))
+        told = lines.decoded(path.read_bytes())
     except (ValueError, RecursionError) as error:
         return {}, [f"{RUN} cannot be read ({error}): {unknown}"]
     if not isinstance(told, dict):
         return {}, [f"{RUN} is not of a run: {unknown}"]
-    return told, []
+    later = told.get("format")
+    if isinstance(later, int) and later > FORMAT:
+        words = f"{RUN} is of format {later}, and this suite knows those up to {FORMAT}"
+        return told, [f"{words}: what is new in it is not told."]
+    return older.header(told), []
 
 
 def _unmerged(folder: Path) -> str:
@@ -153,6 +157,7 @@ def joined(runs: Sequence[Run]) -> Run:
         "started": min((h["started"] for h in headers if h["started"]), default=""),
         "seconds": round(sum(h["seconds"] for h in headers), 2),
         "exit": max((h["exit"] for h in headers), key=_gravity),
+        "pipeline": _pipeline(headers),
         "checkpoints": _united(headers, "checkpoints"),
         "stages": _united(headers, "stages"),
         "contract": _contract(runs, found),
@@ -192,9 +197,18 @@ def _comparisons(runs: Sequence[Run]) -> Iterator[Measurement]:
 
 def _key(m: Measurement) -> tuple:
     return (
-        m.variant, m.stage, m.layer, m.runtime, m.mode, m.block, m.tap,
+        m.variant, m.stage, m.layer, m.runtime, m.mode, m.place, m.tap,
         m.batch, m.grid, m.seed, m.content, m.scale,
     )  # fmt: skip
+
+
+def _pipeline(headers: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    """The stages of every run, each as the first that has it tells it."""
+    known: dict[str, dict[str, str]] = {}
+    for header in headers:
+        for one in header["pipeline"]:
+            known.setdefault(one["name"], one)
+    return list(known.values())
 
 
 def _united(headers: Iterable[dict[str, Any]], key: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,10 +21,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from dinov3_parity.parity.records import measurement
-from dinov3_parity.parity.comparator import Account
 from dinov3_parity.parity.inputs.drawn import parse
-from dinov3_parity.parity.records.measurement import Measurement
+from dinov3_parity.parity.records import lines
+from dinov3_parity.parity.records.account import Account
+from dinov3_parity.parity.records.measurement import FORMAT, Measurement
 from dinov3_parity.parity.words import counted
 
 MEASUREMENTS, RUN, FRAGMENTS = "measurements.jsonl", "run.json", "fragments"
@@ -35,11 +35,8 @@ RECORDS, DECLARED, _ACCOUNTS, _NOTES = ".jsonl", ".declared", ".accounts", ".jso
 #: The property that tests of the suite's own layers have, and no others.
 LAYER = "layer"
 
-#: Distributions whose versions a reader of a result asks for.
-_TOLD = (
-    "dinov3-parity", "numpy", "torch", "jax", "jaxlib", "equinox", "equimo", "jax2onnx", "onnx",
-    "onnx-ir", "onnxruntime", "transformers", "hypothesis", "pytest",
-)  # fmt: skip
+#: Distributions whose versions a reader of a result asks for, whatever the stages.
+_ALWAYS = ("dinov3-parity", "numpy", "hypothesis", "pytest")
 
 
 def new_folder(root: Path) -> Path:
@@ -57,10 +54,10 @@ def new_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def versions() -> dict[str, str]:
-    """Installed versions of the distributions that a result depends on."""
+def versions(names: Iterable[str] = ()) -> dict[str, str]:
+    """Installed versions of the distributions that a result depends on: ``names`` are the stages'."""
     found = {}
-    for name in _TOLD:
+    for name in dict.fromkeys((*_ALWAYS, *names)):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -78,7 +75,7 @@ def host() -> dict[str, Any]:
 
 
 @dataclass
-class Scribe:
+class RecordWriter:
     """Writes one process's share of a run; the folder appears with the first measurement."""
 
     folder: Path
@@ -91,7 +88,7 @@ class Scribe:
         return f"{self.run}.{self.worker}"
 
     def record(self, records: list[Measurement]) -> None:
-        measurement.write(self._fragment(RECORDS), records)
+        lines.write(self._fragment(RECORDS), records)
 
     def declare(self, contract: list[dict[str, Any]]) -> None:
         """Write down what the run is to compare, before it compares anything."""
@@ -102,12 +99,12 @@ class Scribe:
         """What a test declared on each input it began, and what it compared."""
         if not accounts:
             return
-        lines = (
+        told = (
             json.dumps([test, str(one.drawn), one.declared, one.compared, one.failure]) + "\n"
             for one in accounts
         )
         with self._fragment(_ACCOUNTS).open("a") as stream:
-            stream.writelines(lines)
+            stream.writelines(told)
 
     def note(self, notes: dict[str, Any]) -> None:
         """Leave this process's notes for the controller."""
@@ -140,13 +137,17 @@ def merge(folder: Path, header: dict[str, Any]) -> bool:
     os.replace(new, folder / MEASUREMENTS)
     told = gathered(folder, own)
     short = bool(told["contract"]["missing"])
-    run = header | {
-        "exit": FAILED if short and header["exit"] == OK else header["exit"],
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions() | header.get("versions", {}),
-        "host": host(),
-        **told,
-    }
+    run = (
+        {"format": FORMAT}
+        | header
+        | {
+            "exit": FAILED if short and header["exit"] == OK else header["exit"],
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions() | header.get("versions", {}),
+            "host": host(),
+            **told,
+        }
+    )
     rewrite(folder, run)
     _clear(folder, own)
     return True
@@ -255,8 +256,8 @@ def failures(folder: Path, run: str) -> list[dict[str, str]]:
 def _accounts(folder: Path, run: str) -> Iterator[list]:
     """(test, input, declared, compared, failure in words) of every input of every process."""
     for file in fragments(folder, run, _ACCOUNTS):
-        lines = file.read_text().splitlines(keepends=True)
-        yield from (json.loads(line) for line in lines if line.endswith("\n"))
+        whole = file.read_text().splitlines(keepends=True)
+        yield from (json.loads(line) for line in whole if line.endswith("\n"))
 
 
 def missing(run: dict[str, Any]) -> list[str]:

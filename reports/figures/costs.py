@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from dinov3_parity.parity.layout import layout
+from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
 from dinov3_parity.parity.records.measurement import CHAINED, Measurement
-from dinov3_parity.parity.variants import VARIANTS
 
 
 def of(name: str, run: dict[str, Any], found: list[Measurement]) -> dict[str, Any]:
@@ -21,27 +20,25 @@ def of(name: str, run: dict[str, Any], found: list[Measurement]) -> dict[str, An
     told = run["costs"].get(name, {"peak_resident_bytes": 0, "seconds": {}})
     return {
         "parameters": parameters(name),
-        "depth": VARIANTS[name].depth,
+        "depth": VARIANTS[name].blocks_of_release,
         **told,
         "growth": growth(found),
     }
 
 
-#: What a checkpoint holds beside parameters.
-_BUFFERS = ("bias_mask", "periods")
-
-
 def parameters(name: str) -> int:
     """How many numbers of a release were trained."""
-    shapes = layout(VARIANTS[name]).items()
-    return sum(math.prod(shape) for tensor, shape in shapes if not tensor.endswith(_BUFFERS))
+    variant = VARIANTS[name]
+    tensors = family_of(variant).tensors(variant)
+    return sum(math.prod(tensor.shape) for tensor in tensors if tensor.trained)
 
 
 def growth(found: list[Measurement]) -> dict[str, dict[str, dict[str, float]]]:
     """Errors of the chained outputs by stage and block."""
     worst: dict[str, dict[str, dict[str, float]]] = {}
     for m in found:
-        if m.mode != CHAINED or m.tap != "output" or m.problem or m.ratio is None:
+        handed_on = FAMILIES[m.family].parts[FAMILIES[m.family].taps[m.tap].part].handed_on
+        if m.mode != CHAINED or m.tap != handed_on or m.problem or m.ratio is None:
             continue
         figures = {"ratio": m.ratio, "rms_error": m.ratio * m.floor, "rel_max": m.rel_max or 0.0}
         known = worst.setdefault(m.stage, {}).setdefault(str(m.block), figures)

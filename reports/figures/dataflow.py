@@ -7,13 +7,11 @@ taps of one column stand under each other in the order of the table.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, TAPS
-from dinov3_parity.parity.variants import Variant
-
-#: A panel's title and taps; a block is drawn in two halves, which meet in the residual sum.
-_HALF = "residual1"
+from dinov3_parity.parity.families import family_of
+from dinov3_parity.parity.families.base import Tap, Variant
 
 COLUMN, LANE, WIDTH, HEIGHT, TOP = 112, 40, 98, 26, 34
 
@@ -39,23 +37,24 @@ class Panel:
 
 def panels(variant: Variant) -> list[Panel]:
     """The panels of a variant: embedding, the halves of a block, head."""
-    of = {
-        part: [t.name for t in TAPS.values() if t.part == part and t.ffn in ("", variant.ffn)]
-        for part in (EMBED, BLOCK, HEAD)
-    }
-    middle = of[BLOCK].index(_HALF)
-    return [
-        _panel("Embedding", of[EMBED]),
-        _panel("Head", of[HEAD]),
-        _panel("Block: attention", of[BLOCK][: middle + 1]),
-        _panel("Block: feed-forward", of[BLOCK][middle:]),
-    ]
+    family, whole, halves = family_of(variant), [], []
+    for part in family.parts.values():
+        taps = family.of_part(part.name, variant)
+        if not part.halves:
+            whole.append(_panel(part.title, taps))
+            continue
+        middle = [tap.name for tap in taps].index(part.halves)
+        first, second = part.title.split(" | ")
+        halves += [_panel(first, taps[: middle + 1]), _panel(second, taps[middle:])]
+    return whole + halves
 
 
-def _panel(title: str, names: list[str]) -> Panel:
+def _panel(title: str, shown: Sequence[Tap]) -> Panel:
+    taps = {tap.name: tap for tap in shown}
+    names = list(taps)
     columns: dict[str, int] = {}
     for name in names:
-        before = [columns[other] for other in TAPS[name].after if other in columns]
+        before = [columns[other] for other in taps[name].after if other in columns]
         columns[name] = max(before) + 1 if before else 0
     by_column: dict[int, list[str]] = defaultdict(list)
     for name, column in columns.items():
@@ -63,15 +62,15 @@ def _panel(title: str, names: list[str]) -> Panel:
     lanes = max(map(len, by_column.values()))
     height = TOP + lanes * LANE
     nodes = {}
-    for column, taps in by_column.items():
-        first = TOP + (lanes - len(taps)) * LANE / 2
-        for lane, name in enumerate(taps):
+    for column, group in by_column.items():
+        first = TOP + (lanes - len(group)) * LANE / 2
+        for lane, name in enumerate(group):
             y = round(first + lane * LANE + (LANE - HEIGHT) / 2)
-            nodes[name] = Node(name, TAPS[name].meaning, column * COLUMN, y)
+            nodes[name] = Node(name, taps[name].meaning, column * COLUMN, y)
     edges = [
         _edge(nodes[other], nodes[name], columns[name] - columns[other])
         for name in names
-        for other in TAPS[name].after
+        for other in taps[name].after
         if other in nodes
     ]
     width = (max(by_column) + 1) * COLUMN - (COLUMN - WIDTH)

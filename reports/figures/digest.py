@@ -14,8 +14,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dinov3_parity.parity.records.contract import PUBLISHED
 from dinov3_parity.parity.comparator import GATE_COSINE, GATE_MAX_ABS
+from dinov3_parity.parity.families import FAMILIES
 from dinov3_parity.parity.records.measurement import Measurement
 
 #: Fields of a record that tell its place; those that tell its input are in the table of inputs.
@@ -24,6 +24,9 @@ _FIGURES = (
     "floor", "floor_setter", "floor_alone", "max_abs", "max_abs_index", "rel_max", "cosine",
     "token", "problem", "fault",
 )  # fmt: skip
+
+#: The workflow's own figures, of any family.
+_PUBLISHED = sorted({tap for one in FAMILIES.values() for tap in one.published})
 
 
 def digest(found: Iterable[Measurement]) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def digest(found: Iterable[Measurement]) -> dict[str, Any]:
             for one in inputs
         ],
         "rows": [_row(place, group, inputs) for place, group in rows.items()],
-        "gate": {"taps": PUBLISHED, "max_abs": GATE_MAX_ABS, "cosine": GATE_COSINE},
+        "gate": {"taps": _PUBLISHED, "max_abs": GATE_MAX_ABS, "cosine": GATE_COSINE},
     }  # fmt: skip
 
 

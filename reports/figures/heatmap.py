@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from dinov3_parity.parity import taps
+from dinov3_parity.parity.families import FAMILIES
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 
-_ORDER = {name: index for index, name in enumerate(taps.TAPS)}
+_ORDER = {name: index for family in FAMILIES.values() for index, name in enumerate(family.taps)}
 
 #: Up to the limit in fifths of it, beyond in steps that are this many times the limit.
 FIFTHS, STEPS = 5, (1, 3, 30, 1e3, 1e5)

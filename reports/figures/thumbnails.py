@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterable
 
 import numpy as np
-
 from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
 
 #: Pixels of the longer side, at most; pictures in one page, at most.

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dinov3_parity import parity
 from dinov3_parity.parity.matrix import deviations
 from dinov3_parity.parity.matrix.cell import Record
 from dinov3_parity.reports.pages import html
 
-FINDINGS = Path(deviations.__file__).with_name("upstream.toml")
+FINDINGS = Path(parity.__file__).with_name("upstream.toml")
 
 
 @dataclass(frozen=True)

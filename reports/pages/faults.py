@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dinov3_parity.parity.records.divergence import PIPELINE
-from dinov3_parity.parity.taps import TAPS
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.families import FAMILIES, VARIANTS
+from dinov3_parity.parity.records import stages
+from dinov3_parity.parity.records.run_folder import FRAGMENTS, fragments
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports.pages import html
-from dinov3_parity.parity.records.run_folder import FRAGMENTS, fragments
 
 FILE, _ENDING = "faults.json", ".faults"
 
@@ -39,22 +39,34 @@ def finish(folder: Path, header: dict[str, Any]) -> list[str]:
         kinds[line.pop("kind")].append(line)
     if not kinds[FAULT]:
         return []
-    board = scoreboard(**kinds) | {"run": header}
+    board = scoreboard(**kinds, pipeline=header.get("pipeline", ())) | {"run": header}
     (folder / FILE).write_text(json.dumps(board, indent=1))
     (folder / html.FAULTS).write_text(render(board), encoding="utf-8")
     return [*told(board), f"faults: {folder / html.FAULTS}"]
 
 
+_TAPS = [name for family in FAMILIES.values() for name in family.taps]
+
 Lines = list[dict[str, Any]]
 
 
-def scoreboard(fault: Lines, rounding: Lines, clean: Lines, certificate: Lines) -> dict[str, Any]:
+def scoreboard(
+    fault: Lines,
+    rounding: Lines,
+    clean: Lines,
+    certificate: Lines,
+    pipeline: Iterable[Mapping[str, str]] = (),
+) -> dict[str, Any]:
     """faults.json from the lines of each kind: every trial, the mistakes that are like rounding, the
-    clean comparisons beside them, and what follows.
+    clean comparisons beside them, and what follows; in the order of the run's ``pipeline``, as
+    processes of a run end in any.
 
     ``margin`` is the weakest fault's ratio over the strongest clean one.
     """
-    faults = sorted(fault, key=lambda f: (_size(f), f["number"], _place(f)))
+    tried = dict.fromkeys((line["stage"] for line in (*fault, *rounding, *certificate)), "")
+    order = stages.ordered(tried, pipeline)
+    place = lambda line: order.index(line["stage"])
+    faults = sorted(fault, key=lambda f: (_size(f), f["number"], place(f)))
     ratios = [f["ratio"] for f in faults if f["ratio"] is not None]
     strongest = max((c["max_ratio"] for c in clean), default=None)
     return {
@@ -73,14 +85,9 @@ def scoreboard(fault: Lines, rounding: Lines, clean: Lines, certificate: Lines) 
         },
         "weakest": min(ratios, default=None),
         "margin": min(ratios) / strongest if ratios and strongest else None,
-        "like_rounding": sorted(rounding, key=lambda r: (r["name"], _place(r))),
-        "certificate": sorted(certificate, key=lambda c: (list(TAPS).index(c["tap"]), _place(c))),
+        "like_rounding": sorted(rounding, key=lambda r: (r["name"], place(r))),
+        "certificate": sorted(certificate, key=lambda c: (_TAPS.index(c["tap"]), place(c))),
     }
-
-
-def _place(line: dict[str, Any]) -> int:
-    """Where a line's stage stands in the pipeline: processes of a run end in any order."""
-    return PIPELINE.index(line["stage"])
 
 
 def _size(line: dict[str, Any]) -> tuple[int, str]:

@@ -15,11 +15,10 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
+from dinov3_parity.parity.words import counted
 from markupsafe import Markup, escape
 
-from dinov3_parity.parity.words import counted
-
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[1]
 VENDORED = _HERE / "vendor"
 
 TEMPLATES = jinja2.Environment(

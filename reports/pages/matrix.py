@@ -11,30 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
-
+from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.matrix import deviations
 from dinov3_parity.parity.matrix.cell import (
     ABSENT,
     CRASH,
-    Cell,
     DRIFT,
     FLOAT32,
     LOW,
     OK,
-    Record,
     UNSUPPORTED,
+    Cell,
+    Record,
     record,
 )
 from dinov3_parity.parity.runtimes.isolated import LEVELS
-from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports.figures import heatmap
 from dinov3_parity.reports.pages import html
+from packaging.version import Version
 
 RECORDS, RUN = "cells.jsonl", "run.json"
 _GENERATED = re.compile(r"testenv:ort1\.\{([\d,]+)\}")
-_TOX = Path(__file__).parent.parent / "tox.ini"
+_TOX = Path(__file__).parents[2] / "tox.ini"
 
 #: A verdict at a glance, for those who do not see its colour.
 _SIGNS = {OK: "✓", DRIFT: "✗", CRASH: "☠", UNSUPPORTED: "∅", ABSENT: "–"}
@@ -202,11 +201,13 @@ def _box(found: list[Record]) -> dict[str, str]:
     share = worst.ratio / worst.limit if worst.ratio is not None and worst.limit else 0.0
     bad = "o4" if worst.verdict == CRASH else heatmap.level(max(share, 1.01))
     return {
-        "verdict": worst.verdict, "text": text, "title": f"{title} ({counted(len(found), 'cell')})",
+        "verdict": worst.verdict,
+        "text": text,
+        "title": f"{title} ({counted(len(found), 'cell')})",
         "level": {OK: heatmap.level(share), UNSUPPORTED: "", ABSENT: ""}.get(worst.verdict, bad),
         "sign": _SIGNS.get(worst.verdict, ""),
         "first": worst.first.split(" (")[0] if worst.verdict == DRIFT else "",
-    }  # fmt: skip
+    }
 
 
 def _rank(found: Record) -> int:
@@ -220,9 +221,10 @@ def observer(found: Merged) -> list[tuple[str, list[str]]]:
         cells = []
         for level in LEVELS:
             seen = [
-                r.observer for r in found.records
+                r.observer
+                for r in found.records
                 if (r.cell.version, r.cell.level) == (version, level) and r.observer is not None
-            ]  # fmt: skip
+            ]
             cells.append(f"{max(seen):.1e}" if seen else "")
         rows.append((version, cells))
     return rows

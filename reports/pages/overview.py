@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-from dinov3_parity.parity import picture, taps
+from dinov3_parity.parity import picture
+from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
+from dinov3_parity.parity.families.base import Variant
+from dinov3_parity.parity.records import stages
 from dinov3_parity.parity.records.measurement import ISOLATED, Measurement
-from dinov3_parity.parity.variants import VARIANTS, Variant
-from dinov3_parity.reports.pages import address, html
+from dinov3_parity.parity.records.reader import Run
+from dinov3_parity.reports.evidence import Case
 from dinov3_parity.reports.figures import costs, dataflow, heatmap, thumbnails
 from dinov3_parity.reports.figures.digest import digest, packed
-from dinov3_parity.reports.evidence import Case
+from dinov3_parity.reports.pages import address, html
 from dinov3_parity.reports.texts.markdown import REPRODUCER
-from dinov3_parity.parity.records.reader import Run
-from dinov3_parity.reports.verdicts import DEPARTS, Edge, HOLDS, REPEATS, Verdict
+from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, REPEATS, Edge, Verdict
 
 #: Rows of the table of places that a page has without its script.
 ROWS = 60
@@ -27,13 +29,18 @@ def render(
     by_variant: dict[str, list[Measurement]] = {}
     for m in run.found:
         by_variant.setdefault(m.variant, []).append(m)
-    pictured = _pictured(run.found)
+    pictured, parents = _pictured(run.found), stages.parents(run.found)
+    order = stages.ordered(parents, run.header["pipeline"])
     data = digest(run.found) | {
+        "stages": order,
+        "references": [name for name, parent in parents.items() if not parent],
         "images": thumbnails.thumbnails(pictured),
         "colours": {"fifths": heatmap.FIFTHS, "steps": heatmap.STEPS},
         "prefix": {name: VARIANTS[name].prefix for name in by_variant if name in VARIANTS},
         "taps": {
-            tap.name: {"meaning": tap.meaning, "shape": tap.shape} for tap in taps.TAPS.values()
+            tap.name: {"meaning": tap.meaning, "shape": tap.shape}
+            for family in FAMILIES.values()
+            for tap in family.taps.values()
         },
     }
     return html.render(
@@ -41,7 +48,7 @@ def render(
         run=run.header, verdict=verdict, cases=list(map(_case, cases)),
         failed=sum(not m.passed for m in run.found),
         variants=[_variant(name, own, run.header, verdict) for name, own in by_variant.items()],
-        stages=list(dict.fromkeys(m.stage for m in run.found)),
+        stages=order,
         strongest=_strongest(run.found),
         colours=heatmap.key(), versions=_versions(run.header), files=files,
         link=address.link, reproducer=REPRODUCER, digest=packed(data),
@@ -76,6 +83,7 @@ def _variant(
     name: str, found: list[Measurement], header: dict[str, Any], verdict: Verdict
 ) -> dict[str, Any]:
     figures, edges = costs.of(name, header, found), verdict.of(name)
+    called = header["called"].get(VARIANTS[name].family, {})
     by_stage: dict[str, list[Measurement]] = {}
     for m in found:
         by_stage.setdefault(m.stage, []).append(m)
@@ -88,15 +96,16 @@ def _variant(
         "map": _map(VARIANTS[name], about, by_stage[about]),
         "stages": [
             {
-                "name": stage,
-                "grids": heatmap.grids(own),
-                "absent": header["stages"].get(f"{name} {stage}", {}).get("absent", {}),
+                "name": e.stage,
+                "grids": heatmap.grids(by_stage[e.stage]),
+                "absent": header["stages"].get(f"{name} {e.stage}", {}).get("absent", {}),
             }
-            for stage, own in by_stage.items()
+            for e in edges
         ],
         "costs": figures,
         "depth": costs.table(figures),
-        "taps": _taps(VARIANTS[name], found),
+        "taps": _taps(VARIANTS[name], found, called),
+        "called_by": list(dict.fromkeys(s for tap in called.values() for s in tap)),
         "inputs": list(dict.fromkeys(str(m.input) for m in found)),
     }
 
@@ -136,7 +145,7 @@ def _strongest(found: list[Measurement]) -> list[tuple[Measurement, int, int]]:
     """Of the strongest places the worst comparison, how many are over, how many there are."""
     places: dict[tuple, list[Measurement]] = defaultdict(list)
     for m in found:
-        places[m.variant, m.stage, m.layer, m.runtime, m.mode, m.block, m.tap].append(m)
+        places[m.variant, m.stage, m.layer, m.runtime, m.mode, m.place, m.tap].append(m)
     rows = [
         (max(group, key=lambda m: m.strength), sum(not m.passed for m in group), len(group))
         for group in places.values()
@@ -145,26 +154,29 @@ def _strongest(found: list[Measurement]) -> list[tuple[Measurement, int, int]]:
 
 
 def _versions(header: dict[str, Any]) -> str:
-    told = ("torch", "jax", "equimo", "jax2onnx", "onnxruntime")
+    """The versions that a reader asks for first: those of the stages' own packages."""
+    told = dict.fromkeys(name for stage in header["pipeline"] for name in stage["packages"])
     return ", ".join(f"{n} {header['versions'][n]}" for n in told if n in header["versions"])
 
 
-def _taps(variant: Variant, found: list[Measurement]) -> list[dict[str, Any]]:
+def _taps(
+    variant: Variant, found: list[Measurement], called: dict[str, dict[str, str]]
+) -> list[dict[str, Any]]:
     """A row a tap: what it is called where, what sets its floor, how far its limit is away."""
-    called, by_tap = taps.called(), defaultdict(list)
+    by_tap = defaultdict(list)
     for m in found:
-        if m.stage != "meta" and None not in (m.ratio, m.token_ratio):
+        if m.parent and None not in (m.ratio, m.token_ratio):
             by_tap[m.tap].append(m)
     rows = []
-    for tap in taps.TAPS.values():
+    for tap in family_of(variant).taps.values():
         own = by_tap[tap.name]
-        if tap.ffn not in ("", variant.ffn) or not own:
+        if not own:
             continue
-        floors = {(m.block, m.mode, m.input): m.floor_setter for m in own}
+        floors = {(m.place, m.mode, m.input): m.floor_setter for m in own}
         setters = Counter(floors.values())
         rows.append({
             "name": tap.name, "meaning": tap.meaning, "shape": " ".join(tap.shape),
-            "called": called[tap.name], "absent": dict(tap.absent), "count": len(own),
+            "called": called.get(tap.name, {}), "count": len(own),
             "setters": [(name, round(100 * n / len(floors))) for name, n in setters.most_common()],
             "largest": max(m.ratio for m in own),
             "alone": max(m.ratio * m.floor / m.floor_alone for m in own),

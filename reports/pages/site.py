@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.reports.pages import comparison, deviations, faults, html, matrix, overview
-from dinov3_parity.reports import evidence
-from dinov3_parity.reports.texts import junit, markdown
-from dinov3_parity.reports.pages.comparison import Comparison
-from dinov3_parity.reports.evidence import Case
-from dinov3_parity.reports.texts.markdown import REPRODUCER, SUMMARY
+from dinov3_parity.parity.records.divergence import Divergence
 from dinov3_parity.parity.records.reader import Run, joined, read
 from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN
+from dinov3_parity.reports import changes, evidence
+from dinov3_parity.reports.changes import Changes
+from dinov3_parity.reports.evidence import Case
+from dinov3_parity.reports.pages import comparison, deviations, faults, html, matrix, overview
+from dinov3_parity.reports.texts import junit, markdown
+from dinov3_parity.reports.texts.markdown import REPRODUCER, SUMMARY
 from dinov3_parity.reports.verdicts import DEPARTS, Verdict, verdict
 
 
@@ -40,22 +41,26 @@ class Site:
     @cached_property
     def cases(self) -> list[Case]:
         """The case for each variant's first divergence."""
-        first = {}
-        for edge in self.verdict.edges if self.verdict else ():
-            if edge.verdict == DEPARTS:
-                first.setdefault(edge.variant, edge)
+        first: dict[str, tuple[str, Divergence]] = {}
+        if not self.run or not self.verdict:
+            return []
+        for edge in self.verdict.edges:
+            if edge.verdict == DEPARTS and edge.divergence:
+                first.setdefault(edge.variant, (edge.stage, edge.divergence))
         return [
             evidence.case(
-                edge.divergence,
-                [m for m in self.run.found if (m.variant, m.stage) == (variant, edge.stage)],
+                departed,
+                [m for m in self.run.found if (m.variant, m.stage) == (variant, stage)],
+                self.run.header["called"].get(departed.worst.family, {}),
             )
-            for variant, edge in first.items()
+            for variant, (stage, departed) in first.items()
         ]
 
     @cached_property
-    def changes(self) -> Comparison | None:
-        both = self.run and self.before
-        return comparison.compare(self.before.found, self.run.found) if both else None
+    def changes(self) -> Changes | None:
+        if not self.run or not self.before:
+            return None
+        return changes.compare(self.before.found, self.run.found)
 
     @property
     def pages(self) -> tuple[str, ...]:
@@ -79,7 +84,7 @@ class Site:
     def summary(self) -> str:
         """summary.md."""
         parts = []
-        if self.run:
+        if self.run and self.verdict:
             parts.append(markdown.summary(self.run, self.verdict, self.cases, self.changes))
         if self.cells:
             lines = (f"- {markdown.text(line)}" for line in matrix.summary(self.cells))
@@ -98,11 +103,11 @@ class Site:
         pages = self.pages
         files = tuple(os.path.relpath(path, folder) for path in self.raw)
         texts: dict[str, str] = {SUMMARY: self.summary}
-        if self.run:
+        if self.run and self.verdict:
             texts[html.OVERVIEW] = overview.render(self.run, self.verdict, self.cases, pages, files)
             if self.cases:
                 texts[REPRODUCER] = markdown.reproducer(self.run, self.cases[0])
-        if self.changes:
+        if self.changes and self.before and self.run:
             texts[html.COMPARISON] = comparison.render(self.before, self.run, self.changes, pages)
         if self.cells:
             texts[html.MATRIX] = matrix.render(self.cells, pages, files)
@@ -112,9 +117,11 @@ class Site:
         texts[html.DEVIATIONS] = deviations.render(pages, self.cells.records if self.cells else [])
         if html.ENVIRONMENT in pages:
             texts[html.ENVIRONMENT] = html.render(
-                html.ENVIRONMENT, pages, run=self.run and self.run.header,
+                html.ENVIRONMENT,
+                pages,
+                run=self.run and self.run.header,
                 matrix=self.cells.runs if self.cells else [],
-            )  # fmt: skip
+            )
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8", errors="replace")
         for name in {REPRODUCER, html.COMPARISON}.difference(texts):
@@ -150,7 +157,7 @@ def gather(folders: Iterable[Path], before: Iterable[Path] = ()) -> Site:
         if before
         else None,
         raw=raw,
-    )  # fmt: skip
+    )
 
 
 def run_folders(folder: Path) -> list[Path]:

@@ -6,7 +6,8 @@ function colour(stages) {
   return { domain: stages, range: stages.map((_, i) => `var(--${COLOURS[i % COLOURS.length]})`) };
 }
 
-function allStages() { return [...new Set(digest.rows.map((r) => r.stage))]; }
+/** The stages in the order of their tree. */
+function allStages() { return digest.stages; }
 
 const FONT = { background: "transparent", color: "inherit", fontFamily: "inherit", fontSize: "12px" };
 
@@ -35,7 +36,7 @@ function growthOf(variant, input) {
     const i = r.input.indexOf(input);
     if (i < 0) continue;
     floors.set(r.block, r.floor[i]);
-    if (!infinite(r.ratio[i]) && r.stage !== "meta") points.push({ stage: r.stage, block: r.block, error: r.ratio[i] * r.floor[i], ratio: r.ratio[i] });
+    if (!infinite(r.ratio[i]) && !digest.references.includes(r.stage)) points.push({ stage: r.stage, block: r.block, error: r.ratio[i] * r.floor[i], ratio: r.ratio[i] });
   }
   return { points, floors: [...floors].map(([block, floor]) => ({ block, floor })).sort((a, b) => a.block - b.block) };
 }
@@ -44,7 +45,7 @@ function growthOf(variant, input) {
 function growthInputs(variant) {
   const found = new Map();
   for (const r of digest.rows) {
-    if (r.variant !== variant || r.mode !== "chained" || r.tap !== "output" || r.layer === "runtime" || r.stage === "meta") continue;
+    if (r.variant !== variant || r.mode !== "chained" || r.tap !== "output" || r.layer === "runtime" || digest.references.includes(r.stage)) continue;
     r.input.forEach((input, i) => found.set(input, Math.max(found.get(input) ?? 0, strengthAt(r, i))));
   }
   return [...found].sort((a, b) => b[1] - a[1]).map(([input]) => input);

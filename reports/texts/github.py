@@ -16,11 +16,11 @@ def annotations(verdict: Verdict) -> list[str]:
     """Workflow commands: an error for each edge that departs of its own and each further reason."""
     told = [
         (
-            f"{edge.variant}: {edge.stage} departs at {edge.divergence.worst.place}",
+            f"{edge.variant}: {edge.stage} departs at {edge.divergence.worst.where}",
             f"{edge.divergence} Reproduce: {edge.divergence.command}",
         )
         for edge in verdict.edges
-        if edge.verdict == DEPARTS
+        if edge.verdict == DEPARTS and edge.divergence
     ]
     told += [("DINOv3 parity", reason) for reason in verdict.reasons]
     return [f"::error title={_property(title)}::{_data(words)}" for title, words in told[:MOST]]

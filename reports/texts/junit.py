@@ -29,7 +29,7 @@ def write(folder: Path, run: dict[str, Any]) -> Path:
     xml = JUnitXml("dinov3-parity")
     for variant, tests in by_variant.items():
         suite = TestSuite(variant or "dinov3-parity")
-        suite.add_testcases(map(_case, tests))
+        suite.add_testcases(list(map(_case, tests)))
         xml.add_testsuite(suite)
     xml.update_statistics()
     path = folder / PAGE

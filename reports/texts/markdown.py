@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from dinov3_parity.parity import picture
+from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.records.divergence import strength_of
 from dinov3_parity.parity.records.measurement import Measurement
-from dinov3_parity.parity.variants import VARIANTS
-from dinov3_parity.parity.words import counted
-from dinov3_parity.reports.pages.comparison import Comparison, DEPARTS, HOLDS, WORSE, figure
-from dinov3_parity.reports.evidence import Case
 from dinov3_parity.parity.records.reader import Run
+from dinov3_parity.parity.words import counted
+from dinov3_parity.reports.changes import DEPARTS, HOLDS, WORSE, Changes, figure
+from dinov3_parity.reports.evidence import Case
 from dinov3_parity.reports.verdicts import Verdict
 
 SUMMARY, REPRODUCER = "summary.md", "reproducer.md"
@@ -25,7 +25,7 @@ _ROOM = 1_000  # for the end of what was cut
 _WORDS = {"holds": "✅ holds", "departs": "❌ departs", "repeats": "↪️ repeats"}
 
 
-def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Comparison | None) -> str:
+def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Changes | None) -> str:
     """summary.md: the verdict, its edges, each first divergence, what changed."""
     contract = run.header["contract"]
     declared = counted(contract["declared"], "declared tap")
@@ -41,7 +41,7 @@ def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Comparison |
             (
                 (e.variant, f"{e.parent} → {e.stage}", _WORDS.get(e.verdict, e.verdict),
                  _strength(e.strongest),
-                 e.strongest.place, f"{e.compared:,}")
+                 e.strongest.where, f"{e.compared:,}")
                 for e in verdict.edges
             ),
         ))  # fmt: skip
@@ -58,7 +58,7 @@ def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Comparison |
             parts.append(_table(
                 ("", "stage", "place", "ratio before", "after"),
                 (
-                    (c.kind, f"{c.known.variant} {c.known.stage}", f"{c.known.place} ({c.known.mode})",
+                    (c.kind, f"{c.known.variant} {c.known.stage}", f"{c.known.where} ({c.known.mode})",
                      figure(c.before), figure(c.after))
                     for c in told
                 ),
@@ -102,7 +102,7 @@ def reproducer(run: Run, case: Case) -> str:
     }
     checkpoint = header["checkpoints"].get(worst.variant, {})
     parts = [
-        f"# {text(worst.stage)}: {text(worst.variant)} departs at {text(worst.place)}\n",
+        f"# {text(worst.stage)}: {text(worst.variant)} departs at {text(worst.where)}\n",
         f"{text(str(case.divergence))}\n",
         _table(("figure", "value"), figures.items()),
         *_argument(case),
@@ -174,9 +174,9 @@ def _ratio(m: Measurement) -> str:
 
 
 def _scientific(*factors: float | None) -> str:
-    if None in factors:
-        return "–"
     product = 1.0
     for factor in factors:
+        if factor is None:
+            return "–"
         product *= factor
     return f"{product:.3e}"

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from dinov3_parity.parity.records.measurement import Measurement
+from dinov3_parity.parity.records.reader import Run, joined, read
+from dinov3_parity.parity.records.run_folder import MEASUREMENTS, RUN, merge, rewrite
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports.figures import costs
 from dinov3_parity.reports.pages import faults
-from dinov3_parity.reports.texts import github
-from dinov3_parity.parity.records.reader import joined, read
-from dinov3_parity.parity.records.run_folder import MEASUREMENTS, RUN, merge, rewrite
 from dinov3_parity.reports.pages.site import Site
-from dinov3_parity.reports.verdicts import DEPARTS, Edge, HOLDS
+from dinov3_parity.reports.texts import github
+from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, Edge, Verdict
 
 #: What a terminal, or a CI engine that reads its lines, would take for more than text.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -34,18 +34,28 @@ class Finished:
     page: Path
 
     @property
+    def _run(self) -> Run:
+        assert self.site.run is not None  # what is finished was a run
+        return self.site.run
+
+    @property
+    def _verdict(self) -> Verdict:
+        assert self.site.verdict is not None
+        return self.site.verdict
+
+    @property
     def short(self) -> bool:
         """Whether it compared less than it had declared."""
-        return bool(self.site.run.header["contract"]["missing"])
+        return bool(self._run.header["contract"]["missing"])
 
     def summary(self) -> list[str]:
         """The report in some ten lines, and where it is."""
-        told = [*self.told(), stored(self.site.run.header)]
+        told = [*self.told(), stored(self._run.header)]
         return ["", *told, f"report: {self.page}"]
 
     def told(self) -> list[str]:
         """What departs, why and what to do, or how strong the strongest ratio is; what was compared."""
-        run, verdict = self.site.run, self.site.verdict
+        run, verdict = self._run, self._verdict
         lines = verdicts(verdict.edges)
         for case in self.site.cases[:1]:
             lines += [f"  why: {' '.join(filter(None, (*case.why[:2], case.gate)))}"]
@@ -60,7 +70,7 @@ class Finished:
     def on_github(self) -> list[str]:
         """Annotations for GitHub Actions; the step's summary is written beside."""
         github.step_summary(self.site.summary)
-        return github.annotations(self.site.verdict)
+        return github.annotations(self._verdict)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def finish(folder: Path, header: dict[str, Any]) -> Finished | None:
@@ -109,7 +119,7 @@ def verdicts(edges: list[Edge]) -> list[str]:
         lines.append(
             f"{variant}: {stages} {hold}; largest noise ratio {worst.ratio:.2f} of limit "
             f"{worst.limit:g}, of one token {worst.token_ratio:.2f} of {worst.token_limit:g} "
-            f"({worst.stage}, {worst.place}, {worst.input})"
+            f"({worst.stage}, {worst.where}, {worst.input})"
         )
     return lines
 

@@ -1,4 +1,6 @@
-"""The yardstick beside the published gate, as a picture: ``python -m dinov3_parity.reports.figures.plot BOARD RUN FILE``.
+"""The yardstick beside the published gate, as a picture.
+
+Run as ``python -m dinov3_parity.reports.plot BOARD RUN FILE``.
 
 BOARD is a folder with the scoreboard of the fault catalogue (faults.json), RUN one of a run without
 faults, FILE the picture to write. Needs matplotlib, which the suite does without otherwise.
@@ -12,12 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from dinov3_parity.parity.records.contract import PUBLISHED
 from dinov3_parity.parity.comparator import GATE_MAX_ABS
-from dinov3_parity.parity.limits import LIMITS
+from dinov3_parity.parity.families import FAMILIES
 from dinov3_parity.parity.records.measurement import CHAINED
-from dinov3_parity.reports.pages.faults import FILE as FAULTS
 from dinov3_parity.parity.records.run_folder import MEASUREMENTS
+from dinov3_parity.reports.pages.faults import FILE as FAULTS
 
 #: Below this all differences are drawn at it: a stage may agree with Meta bit for bit.
 _LEFT = 1e-7
@@ -47,7 +48,7 @@ def honest(folder: Path) -> list[Point]:
     return [
         Point(m["max_abs"], m["ratio"])
         for m in map(json.loads, lines)
-        if m["tap"] in PUBLISHED and m["mode"] == CHAINED and m["stage"] != "meta"
+        if m["tap"] in FAMILIES[m["family"]].published and m["mode"] == CHAINED and m["parent"]
     ]
 
 
@@ -63,15 +64,16 @@ def draw(wrong: Iterable[Point], right: Iterable[Point], file: Path) -> None:
     axes.set(xscale="log", yscale="log", xlim=(_LEFT / 1.5, 30), ylim=(0.3, 1e10))
     axes.set_xlabel("max |Δ| of CLS and pooled patches against Meta (what the guide looks at)")
     axes.set_ylabel("noise ratio (what the suite looks at)")
-    limit = max(one.token for one in LIMITS.values())
+    limit = max(tap.limit.token for family in FAMILIES.values() for tap in family.taps.values())
     axes.axvline(GATE_MAX_ABS, color="0.4", linestyle="--", linewidth=1)
     axes.axhline(limit, color="0.4", linestyle="--", linewidth=1)
     axes.fill_between(
         [_LEFT / 1.5, GATE_MAX_ABS], limit, 1e10, color="#d95f02", alpha=0.09, linewidth=0
     )
     for points, colour, marker, words in (
-        (list(wrong), "#d95f02", "^", "wrong"), (list(right), "#1f78b4", "o", "right"),
-    ):  # fmt: skip
+        (list(wrong), "#d95f02", "^", "wrong"),
+        (list(right), "#1f78b4", "o", "right"),
+    ):
         axes.scatter(
             [max(p.max_abs, _LEFT) for p in points], [p.ratio for p in points], s=22, c=colour,
             marker=marker, alpha=0.7, linewidths=0, label=f"{len(points)} {words} ones",
