@@ -1,21 +1,22 @@
-"""The gauge: what a test holds a stage's taps against the reference with, and records as it goes."""
+"""The comparator: what a test holds a stage's taps against the reference with, and records as it goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
+import msgspec
 import numpy as np
-
-from dinov3_parity.parity.records import divergence
 from dinov3_parity.parity import picture, yardstick
-from dinov3_parity.parity.records.contract import Contract, PUBLISHED, Place, size
+from dinov3_parity.parity.families import family_of
+from dinov3_parity.parity.families.base import Place, Variant
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement, measurement
 from dinov3_parity.parity.profile import profile
-from dinov3_parity.parity.taps import TAPS, extent
-from dinov3_parity.parity.variants import Variant
+from dinov3_parity.parity.records import divergence
+from dinov3_parity.parity.records.account import Account
+from dinov3_parity.parity.records.contract import Contract, size
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement, measurement
 from dinov3_parity.parity.words import counted
 
 Shown = Mapping[str, np.ndarray]
@@ -28,16 +29,6 @@ class Departure(AssertionError):
     """A stage is over its limit, or did not show what was declared, on one input."""
 
 
-@dataclass
-class Account:
-    """How many taps were declared on an input, and how many were there to compare."""
-
-    drawn: Input
-    declared: int
-    compared: int = 0
-    failure: str = ""  # in words, with its picture
-
-
 @dataclass(frozen=True)
 class Verdict:
     """What became of one input: ``words`` of its failure, with the picture, or none."""
@@ -48,12 +39,12 @@ class Verdict:
 
 
 @dataclass
-class Gauge:
+class Comparator:
     """Comparisons of one test; every one is recorded, passed or failed, before any is judged.
 
     A test begins an input, compares at every place its contract names, and holds. An input may be
     settled (begun, compared, closed) before the test's own turn has come. After an input that
-    Hypothesis drew has failed, the gauge asks only for the place that failed, so that the way to the
+    Hypothesis drew has failed, the comparator asks only for the place that failed, so that the way to the
     smallest such input is short; ``reject`` ends it, ``target`` is told how strong the strongest
     measurement was.
     """
@@ -68,11 +59,13 @@ class Gauge:
     options: tuple[str, ...] = field(default=(), repr=False)  # of the run, for who repeats it
     reject: Callable[[], Any] | None = field(default=None, repr=False)
     target: Callable[[float], Any] | None = field(default=None, repr=False)
+    parent: str = ""  # the stage that its stage has its weights from
     accounts: list[Account] = field(default_factory=list, repr=False)
     focus: Place | None = field(default=None, repr=False)
     _now: Input | None = field(default=None, repr=False)
+    _reference: Any = field(default=None, init=False, repr=False)
     taken: list[Measurement] = field(default_factory=list, repr=False)
-    _open: Contract = field(default_factory=dict, repr=False)
+    _open: dict[tuple[str, Place], tuple[str, ...]] = field(default_factory=dict, repr=False)
     _verdicts: dict[Input, Verdict] = field(default_factory=dict, repr=False)
     _attempts: int = field(default=0, repr=False)
     picture: str = field(default="", repr=False)
@@ -80,7 +73,7 @@ class Gauge:
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
         """In a few words: Hypothesis prints a test's arguments, and a contract is long."""
-        printer.text(f"<gauge of {self.stage}>")
+        printer.text(f"<comparator of {self.stage}>")
 
     def settled(self, drawn: Input) -> bool:
         """Turn to an input; whether it was measured before. Ends the search for the smallest that
@@ -94,7 +87,7 @@ class Gauge:
                 self.reject()
         return False
 
-    def begin(self, reference) -> None:
+    def begin(self, reference: Any) -> None:
         """Start with an input, given its reference."""
         self._now = reference.input
         self._reference, self.taken, self.picture = reference, [], ""
@@ -103,14 +96,14 @@ class Gauge:
             for (mode, place), names in self.declared.items()
             if self.focus in (None, place)
         }
-        self.accounts.append(Account(self._now, size(self._open)))
+        self.accounts.append(Account(reference.input, size(self._open)))
 
     @property
     def name(self) -> str:
         """The test's own among those of its variant."""
         return f"{self.stage} {self.layer}"
 
-    def take_up(self, places: Iterable[Place], taken: list[Measurement]) -> None:
+    def take_up(self, places: Iterable[Place], taken: Sequence[Measurement]) -> None:
         """Go on after places where an earlier pass took these measurements."""
         for key in [key for key in self._open if key[1] in set(places)]:
             del self._open[key]
@@ -138,16 +131,18 @@ class Gauge:
                 return
             raise LookupError(f"{mode} {place} is not in the contract of this test")
         drawn, standards = self._reference.input, self._reference.part(place, mode)
-        block = self.variant.number(place) if isinstance(place, int) else None
+        family = family_of(self.variant)
+        where = str(family.numbered(self.variant, place))
         records, known = [], {}
         for tap in names:
             known[tap] = standards[tap]
-            table = extent(TAPS[tap], self.variant, drawn.batch, drawn.grid)
+            table = family.extent(family.taps[tap], self.variant, drawn.batch, self._reference.grid)
             if known[tap].meta.shape != table:
                 raise LookupError(f"{tap}: the reference has {known[tap].meta.shape}, not {table}")
             record = measurement(
                 yardstick.compare(known[tap], shown.get(tap)), drawn,
-                variant=self.variant.name, stage=self.stage, mode=mode, block=block, tap=tap,
+                family=family.name, variant=self.variant.name, stage=self.stage,
+                parent=self.parent, mode=mode, place=where, tap=tap,
                 runtime=self.runtime, fault=None, layer=self.layer,
             )  # fmt: skip
             if record.strength > self._strongest.get((mode, place, tap), -1.0):
@@ -188,6 +183,7 @@ class Gauge:
         __tracebackhide__ = True
         if self._now not in self._verdicts:
             self.close()
+        assert self._now is not None
         verdict = self._verdicts[self._now]
         if verdict.words:
             if self._now not in self.pinned:
@@ -202,10 +198,9 @@ class Gauge:
         raise Departure(words)
 
     def _place_of(self, worst: Measurement) -> Place:
-        if worst.block is None:
-            return TAPS[worst.tap].part
-        numbers = self.variant.numbers
-        return numbers.index(worst.block) if numbers else worst.block
+        family = family_of(self.variant)
+        places = family.places(self.variant)
+        return next(p for p in places if str(family.numbered(self.variant, p)) == worst.place)
 
 
 def _profiled(record: Measurement, known, shown: Shown) -> Measurement:
@@ -213,7 +208,7 @@ def _profiled(record: Measurement, known, shown: Shown) -> Measurement:
     if record.problem or record.profile:
         return record
     inside = profile(known[record.tap], shown[record.tap], record.token)
-    return replace(record, profile=inside)
+    return msgspec.structs.replace(record, profile=inside)
 
 
 #: The published workflow's own acceptance.
@@ -240,8 +235,9 @@ def published_gate(shown: np.ndarray, meta: np.ndarray) -> Gate:
     return Gate(float(cosine.min()), float(np.abs(ours - theirs).max()))
 
 
-def hold_published(shown: Shown, standards: Mapping[str, yardstick.Standard]) -> None:
+def hold_published(reference, shown: Shown) -> None:
     """Fail if the workflow's own gate refuses what a whole model returns."""
-    for tap in PUBLISHED:
+    standards = reference.part(reference.places[-1], CHAINED)
+    for tap in reference.family.published:
         gate = published_gate(shown[tap], standards[tap].meta)
         assert gate.passed, f"{tap}: cosine {gate.cosine:.9f}, max |Δ| {gate.max_abs:.2e}"

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
-from dinov3_parity.parity.records.measurement import Measurement
+from dinov3_parity.parity.families import family_of
+from dinov3_parity.parity.families.base import Variant
 from dinov3_parity.parity.profile import stands_out
-from dinov3_parity.parity.taps import TAPS
-from dinov3_parity.parity.variants import Variant
+from dinov3_parity.parity.records.measurement import Measurement
 
 _NUMBERS = 8 * 16  # up to that many patches are drawn as numbers, larger grids as shades
 _SHADES = " ·░▒▓█"
 
 
-def draw(variant: Variant, worst: Measurement, profile: dict[str, Any]) -> str:
+def draw(variant: Variant, worst: Measurement, profile: Mapping[str, Any]) -> str:
     """Lines that show where at a tap a failed measurement was wrong, from its profile.
 
     Ratios are of each token to its own floor, for the image that holds the worst one.
     """
-    parts = parted(variant, worst.tap, profile["tokens"])
+    family = family_of(variant)
+    parts = family.split(variant, family.taps[worst.tap], profile["tokens"])
     of = f", image {profile['image'] + 1} of {worst.batch}" if worst.batch > 1 and parts else ""
     lines = [f"Ratio of each token, limit {worst.token_limit:g}, on {worst.input}{of}:"]
     if not parts:
@@ -37,16 +38,6 @@ def draw(variant: Variant, worst: Measurement, profile: dict[str, Any]) -> str:
         share = f"{100 * axis['share']:.0f} % of the squared error"
         lines.append(f"  {name} {axis['worst']} of {axis['size']} holds {share}")
     return "\n".join(lines)
-
-
-def parted(variant: Variant, tap: str, tokens: list) -> dict[str, list]:
-    """A tap's tokens as ``cls``, ``registers`` and ``patches``; none where it has no tokens."""
-    words = TAPS[tap].shape
-    if "N" in words:
-        prefix = variant.prefix
-        return {"cls": tokens[:1], "registers": tokens[1:prefix], "patches": tokens[prefix:]}
-    names = {"P": "patches", "R": "registers"}
-    return {names[word]: tokens for word in words if word in names}
 
 
 def _number(ratio: float | None) -> str:

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
-from dinov3_parity.parity.taps import TAPS
 from dinov3_parity.parity.yardstick import Standard, errors_by_token
 
 #: Along an axis that is longer, neighbours share a figure: the largest among them.
@@ -31,7 +29,7 @@ def profile(standard: Standard, shown: np.ndarray, token: tuple[int, ...]) -> di
     is one beyond float32.
     """
     ratios = errors_by_token(standard, shown) / standard.floor.tokens
-    image = token[0] if "B" in TAPS[standard.tap].shape else None
+    image = token[0] if "B" in standard.tap.shape else None
     if image is not None:
         ratios = ratios[image]
     return {
@@ -45,7 +43,7 @@ def _along(standard: Standard, shown: np.ndarray) -> dict[str, Any]:
     with np.errstate(over="ignore"):  # what is beyond float32 is told as such
         gap = (shown - standard.meta - standard.rest) / np.float32(standard.floor.value)
         squares = np.square(gap)
-    words, found = TAPS[standard.tap].shape, {}
+    words, found = standard.tap.shape, {}
     for axis, name in ((axis, _AXES[word]) for axis, word in enumerate(words) if word in _AXES):
         others = tuple(k for k in range(shown.ndim) if k != axis)
         sums = squares.sum(others, dtype=np.float64)

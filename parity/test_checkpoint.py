@@ -1,18 +1,17 @@
 """Layer 0: the checkpoint is what it says it is."""
 
 import numpy as np
-
-from dinov3_parity.parity.layout import layout
+from dinov3_parity.parity.families import family_of
 
 
 def test_layout_of_the_state_dict(variant, snapshot):
-    lines = [f"{name} {shape}" for name, shape in layout(variant).items()]
+    lines = [f"{name} {shape}" for name, shape in family_of(variant).layout(variant).items()]
     assert "\n".join(lines) == snapshot
 
 
 def test_every_tensor_has_its_name_shape_and_dtype(pipe, checkpoint, variant):
     shown = {name: checkpoint[name].shape for name in checkpoint}
-    assert shown == layout(variant)
+    assert shown == family_of(variant).layout(variant)
     assert {checkpoint[name].dtype for name in checkpoint} == {np.dtype(np.float32)}
 
 

@@ -12,7 +12,7 @@ def bits(value: np.ndarray) -> str:
     return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(value).data)
 
 
-@pytest.mark.stages("equimo", "mapped")
+@pytest.mark.weights("table")
 def test_every_parameter_comes_bit_equal_from_the_stage_before(stage, parent):
     sources, shown, table = parent.parameters(), stage.parameters(), stage.table()
     table.account(sources, {name: value.shape for name, value in shown.items()})
@@ -23,14 +23,14 @@ def test_every_parameter_comes_bit_equal_from_the_stage_before(stage, parent):
         )
 
 
-@pytest.mark.stages("equimo", "mapped")
+@pytest.mark.weights("table")
 def test_mapping_table(stage, snapshot):
     table = stage.table()
     unused = [f"unused: {name} ({reason})" for name, reason in table.unused.items()]
     assert "\n".join([*map(str, table.transfers), *unused]) == snapshot
 
 
-@pytest.mark.stages("onnx")
+@pytest.mark.weights("file")
 def test_every_tensor_of_the_file_is_one_of_the_mapped_parameters(stage, mapped_file):
     """Rope tables are the only float tensors that are computed; the layers above measure those."""
     parameters = {name: value for name, value in mapped_file.items() if value.ndim}

@@ -1,24 +1,22 @@
 """Layer 7, of the large variants with every block: the whole model in one file, its weights beside it."""
 
 import pytest
-
 from dinov3_parity.parity.comparator import hold_published
-from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.inputs.strategies import SQUARE
-from dinov3_parity.parity.taps import HEAD
+from dinov3_parity.parity.records.measurement import CHAINED
 
 
 @pytest.mark.contract("file")
-@pytest.mark.stages("onnx")
-def test_the_whole_model_in_one_file(stage_name, whole_file, reference_on, gauge):
+@pytest.mark.weights("file")
+def test_the_whole_model_in_one_file(stage_name, whole_file, reference_on, comparator):
     reference = reference_on(SQUARE)
-    gauge.begin(reference)
+    comparator.begin(reference)
     shown = whole_file.features(reference.images)
-    gauge.compare(HEAD, shown, CHAINED)
-    gauge.hold()
-    hold_published(shown, reference.part(HEAD, CHAINED))
+    comparator.compare(reference.places[-1], shown, CHAINED)
+    comparator.hold()
+    hold_published(reference, shown)
 
 
-@pytest.mark.stages("onnx")
+@pytest.mark.weights("file")
 def test_the_file_is_valid_onnx(stage_name, whole_file):
     whole_file.check()

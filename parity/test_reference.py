@@ -5,19 +5,18 @@ shape other than the tap table's, constant or not finite, and so no standard to 
 """
 
 import pytest
-
 from dinov3_parity.parity.inputs.strategies import over_inputs
 
 
 @pytest.mark.contract("reference")
 @over_inputs
-def test_every_tap_of_meta_is_a_standard(variant, measure_on, gauge, drawn):
+def test_every_tap_of_meta_is_a_standard(variant, measure_on, comparator, drawn):
     measure_on(drawn)
-    gauge.hold()
+    comparator.hold()
 
 
 @pytest.mark.contract("reference chain")
 @pytest.mark.forms("batch")  # the others are run on inputs measured above
-def test_what_the_exported_files_are_run_on(file_reference, variant, measure_on, gauge):
+def test_what_the_exported_files_are_run_on(file_reference, variant, measure_on, comparator):
     measure_on(file_reference.input, file_reference)
-    gauge.hold()
+    comparator.hold()

@@ -5,12 +5,11 @@ input and on its own, and lets it go.
 """
 
 import pytest
-
 from dinov3_parity.parity.inputs.strategies import SQUARE
 
 
 @pytest.mark.contract("reference")
-@pytest.mark.stages("meta", "equimo", "mapped", "onnx", "ports")
-def test_every_block_alone_and_in_the_chain(stage, measure_on, gauge):
+@pytest.mark.stages("every")
+def test_every_block_alone_and_in_the_chain(stage, measure_on, comparator):
     measure_on(SQUARE)
-    gauge.hold()
+    comparator.hold()

@@ -32,9 +32,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-
-from dinov3_parity.parity.limits import limits
-from dinov3_parity.parity.taps import TAPS
+from dinov3_parity.parity.families.base import Tap
 
 EPS32 = float(np.finfo(np.float32).eps)
 TINY32 = float(np.finfo(np.float32).tiny)
@@ -48,12 +46,12 @@ def rms(values: np.ndarray) -> float:
     return float(np.sqrt(flat @ flat / flat.size)) if flat.size else 0.0
 
 
-def rms_by_token(tap: str, values: np.ndarray, unit: float = 1.0) -> np.ndarray:
+def rms_by_token(tap: Tap, values: np.ndarray, unit: float = 1.0) -> np.ndarray:
     """Root mean square of each token's values, float64 of the shape of the tap's token axes.
 
     Squares are taken in float32 of ``values / unit``, so a unit near their size keeps them in range.
     """
-    inside = tuple(k for k in range(values.ndim) if k not in TAPS[tap].token_axes)
+    inside = tuple(k for k in range(values.ndim) if k not in tap.token_axes)
     with np.errstate(over="ignore"):
         scaled = values * np.float32(1 / max(unit, TINY32))
         np.square(scaled, out=scaled)
@@ -84,7 +82,7 @@ class Standard:
     float32: together 48 bits, and differences from it need no float64 copies of whole tensors.
     """
 
-    tap: str
+    tap: Tap
     meta: np.ndarray  # float32
     rest: np.ndarray  # float32, same shape
     scale: float  # rms of the truth
@@ -96,7 +94,7 @@ class Standard:
         return self.meta.astype(np.float64) + self.rest
 
 
-def standard(tap: str, truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Standard:
+def standard(tap: Tap, truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Standard:
     """The standard of a tap from its float64 truth and Meta's float32 runs, ``meta`` among them."""
     meta = runs["meta"]
     rest = (truth - meta).astype(np.float32)
@@ -188,13 +186,13 @@ def errors_by_token(standard: Standard, shown: np.ndarray) -> np.ndarray:
 
 def compare(standard: Standard, shown: np.ndarray | None) -> Comparison:
     """Measure what a stage shows at a tap. Never raises: what cannot be compared is a problem."""
-    floor, limit = standard.floor, limits(standard.tap)
+    floor, limit = standard.floor, standard.tap.limit
     bounds = {
         "floor": floor.value, "floor_setter": floor.setter, "floor_alone": floor.alone,
         "limit": limit.whole, "token_limit": limit.token,
     }  # fmt: skip
     why = problem(standard, shown)
-    if why:
+    if why or shown is None:
         nan = float("nan")
         return Comparison(
             ratio=nan, max_abs=nan, max_abs_index=(), rel_max=nan, cosine=nan,

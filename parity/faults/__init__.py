@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any
 
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.variants import Variant
 
 
 class Site(StrEnum):
@@ -68,12 +67,12 @@ class Fault:
     depth: int = 2  # blocks that a model must have for the mistake to be made
     why: str = ""  # why no input can tell it from rounding; "" for one that must be found
 
-    def applies(self, variant: Variant) -> bool:
+    def applies(self, variant: Any) -> bool:
         """Whether one can make this mistake with a variant."""
         has = not self.needs or getattr(variant, self.needs)
         return self.ffn in ("", variant.ffn) and has and variant.depth >= self.depth
 
-    def first_block(self, variant: Variant) -> int | None:
+    def first_block(self, variant: Any) -> int | None:
         """The first block it touches; None outside the blocks."""
         return self.block if self.block is None or self.block >= 0 else variant.depth + self.block
 
@@ -86,11 +85,13 @@ def catalogue() -> dict[str, Fault]:
     """Every fault that must be found, by name: of the ends, of the weights, of what is called."""
     from dinov3_parity.parity.faults import calls, ends, weights
 
-    return {fault.name: fault for fault in (*ends.FAULTS, *weights.FAULTS, *calls.FAULTS)}
+    every: tuple[Any, ...] = (*ends.FAULTS, *weights.FAULTS, *calls.FAULTS)
+    return {fault.name: fault for fault in every}
 
 
 def like_rounding() -> dict[str, Fault]:
     """The mistakes that no input can tell from rounding, by name."""
     from dinov3_parity.parity.faults import rounding
 
-    return {fault.name: fault for fault in rounding.FAULTS}
+    every: tuple[Any, ...] = rounding.FAULTS
+    return {fault.name: fault for fault in every}

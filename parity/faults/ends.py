@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-
+from dinov3_parity.parity.families.base import NORMALIZATION
+from dinov3_parity.parity.families.vit import pooled, split_head
 from dinov3_parity.parity.faults import Fault, Site
-from dinov3_parity.parity.taps import pooled, split_head
-from dinov3_parity.parity.variants import NORMALIZATION
+
+
+def _channels(values) -> np.ndarray:
+    return np.array(values, np.float32)[:, None, None]
 
 
 def _normalized(mean, std):
     """An edit of images as if they had been normalized by other statistics than the release's."""
-    right_mean, right_std = (np.float32(v)[:, None, None] for v in NORMALIZATION["lvd1689m"])
-    mean, std = (np.float32(v)[:, None, None] for v in (mean, std))
+    right_mean, right_std = (_channels(v) for v in NORMALIZATION["lvd1689m"])
+    mean, std = (_channels(v) for v in (mean, std))
     return lambda images: ((images * right_std + right_mean - mean) / std).astype(np.float32)
 
 

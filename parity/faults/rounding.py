@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
 from dinov3_parity.parity.faults import Fault, Site
 from dinov3_parity.parity.faults.calls import xp_of
 from dinov3_parity.parity.faults.weights import change_of, printed

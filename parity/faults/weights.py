@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-
 from dinov3_parity.parity.faults import Fault, Site
 
 PATCH = "patch_embed.proj"
@@ -137,7 +137,7 @@ def _periods(change: Callable[[np.ndarray], np.ndarray]):
 
 def exact_periods(base: float, count: int) -> np.ndarray:
     """What the released periods were before they were rounded to bfloat16."""
-    return np.float32(base ** (np.arange(count) / count))
+    return (base ** (np.arange(count) / count)).astype(np.float32)
 
 
 def _q_transposed(weights, variant):
@@ -182,12 +182,14 @@ def _interleaved(weights, variant):
             weights[name], weights[other] = fused[0::2].copy(), fused[1::2].copy()
 
 
-def _fault(name, words, tap, edit, block=0, **more) -> Fault:
+def _fault(name, words, tap, edit, block: int | None = 0, **more: Any) -> Fault:
     return Fault(name, words, Site.WEIGHTS, tap, edit, block, **more)
 
 
-_PLAIN = {"hidden": "patches of one colour"}
-_MLP, _SWIGLU, _BIAS = {"ffn": "mlp"}, {"ffn": "swiglu"}, {"needs": "qkv_bias"}
+_PLAIN: dict[str, Any] = {"hidden": "patches of one colour"}
+_MLP: dict[str, Any] = {"ffn": "mlp"}
+_SWIGLU: dict[str, Any] = {"ffn": "swiglu"}
+_BIAS: dict[str, Any] = {"needs": "qkv_bias"}
 
 FAULTS = (
     _fault("patch kernel in BGR", "the kernel's channels were reversed for OpenCV's images",
@@ -215,7 +217,7 @@ FAULTS = (
     _fault("periods reversed", "from the longest period to the shortest",
            "rope.sin", _periods(lambda p: p[::-1]), None, hidden="one patch"),
     _fault("periods in steps of one less", "the exponent runs to 1 instead of stopping before it",
-           "rope.sin", _periods(lambda p: np.float32(100 ** np.linspace(0, 1, len(p)))), None,
+           "rope.sin", _periods(lambda p: (100 ** np.linspace(0, 1, len(p))).astype(np.float32)), None,
            hidden="one patch"),
     _fault("k bias not masked", "the mask of the joint bias was not applied",
            "attn.k_proj", change_of("attn.qkv.bias_mask", np.ones_like), **_BIAS),

@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
-
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.variants import NORMALIZATION
+from dinov3_parity.parity.families.base import NORMALIZATION
 
-PATCH = 16
+#: Pixels along a side of a cell of a drawn grid: the patch of every vision transformer.
+CELL = 16
 
 
 Shape = tuple[int, int, int, int]  # (batch, 3, height, width)
@@ -33,7 +34,7 @@ def _constant(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 def _checkerboard(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     """Patches of one colour and its negative in turn: neighbours are told apart by place alone."""
-    rows, columns = (np.arange(size) // PATCH for size in shape[2:])
+    rows, columns = (np.arange(size) // CELL for size in shape[2:])
     signs = 1 - 2 * ((rows[:, None] + columns) % 2)
     return _constant(rng, shape) * signs.astype(np.float32)
 
@@ -81,8 +82,8 @@ def _loaded_photograph() -> np.ndarray:
 
     from PIL import Image
 
-    file = distribution("scikit-learn").locate_file("sklearn/datasets/images/china.jpg")
-    mean, std = np.float32(NORMALIZATION["lvd1689m"])
+    file: Any = distribution("scikit-learn").locate_file("sklearn/datasets/images/china.jpg")
+    mean, std = np.array(NORMALIZATION["lvd1689m"], np.float32)
     with Image.open(file) as image:
         pixels = np.asarray(image.convert("RGB"), np.float32) / 255
     return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
@@ -112,7 +113,7 @@ class Input:
 
     def images(self) -> np.ndarray:
         rng = np.random.Generator(np.random.Philox(self.seed))
-        shape = (self.batch, 3, PATCH * self.grid[0], PATCH * self.grid[1])
+        shape = (self.batch, 3, CELL * self.grid[0], CELL * self.grid[1])
         return (CONTENTS[self.content](rng, shape) * np.float32(self.scale)).astype(np.float32)
 
     def __str__(self) -> str:

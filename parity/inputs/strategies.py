@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from hypothesis import HealthCheck, Phase, example, given, seed, settings
-from hypothesis import strategies as st
+from typing import Any
 
 from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
+from hypothesis import strategies as st
 
 SMALL = Input(2, (2, 8), seed=1)  # not square: rope and flattening; two images: leaks between them
 SQUARE = Input(1, (14, 14), seed=2)  # what the published exports are made for
@@ -47,7 +47,8 @@ def grids(area: int) -> st.SearchStrategy[tuple[int, int]]:
         return st.tuples(st.just(rows), _sides(most, favoured=rows))
 
     upright = _sides(min(LARGEST, area)).flatmap(beside)
-    return st.tuples(upright, st.booleans()).map(lambda drawn: drawn[0][:: -1 if drawn[1] else 1])
+    pairs: Any = st.tuples(upright, st.booleans())
+    return pairs.map(lambda drawn: drawn[0][:: -1 if drawn[1] else 1])
 
 
 def seeds() -> st.SearchStrategy[int]:

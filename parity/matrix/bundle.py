@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.families import VARIANTS, family_of
+from dinov3_parity.parity.families.base import Variant
 from dinov3_parity.parity.yardstick import Floor, Standard
 
 FORMAT, MANIFEST = 1, "manifest.json"
@@ -67,6 +68,11 @@ class Bundle:
         return found
 
     @property
+    def variant(self) -> Variant:
+        """The variant that its files are of."""
+        return VARIANTS[self.manifest["variant"]]
+
+    @property
     def models(self) -> list[Model]:
         return [
             Model(**fields | {"inputs": tuple(fields["inputs"])})
@@ -108,12 +114,13 @@ class Bundle:
     @lru_cache(maxsize=16)  # noqa: B019
     def standards(self, drawn: str) -> dict[str, Standard]:
         """The reference on an input: by ``cls``, ``pooled`` … and ``block/tap``."""
+        taps = family_of(self.variant).taps
         with np.load(self.path(self.manifest["inputs"][drawn]["standards"])) as file:
             arrays = {name: file[name] for name in file.files}
         return {
             where: Standard(
-                tap["tap"], arrays[f"{where}:meta"], arrays[f"{where}:rest"], tap["scale"],
-                Floor(*tap["floor"], arrays[f"{where}:tokens"]),
+                taps[tap["tap"]], arrays[f"{where}:meta"], arrays[f"{where}:rest"], tap["scale"],
+                Floor(*tap["floor"], tokens=arrays[f"{where}:tokens"]),
             )
             for where, tap in self.manifest["inputs"][drawn]["taps"].items()
         }  # fmt: skip

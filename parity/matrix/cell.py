@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
+from dinov3_parity.parity.families.vit import pooled
 from dinov3_parity.parity.matrix.bundle import Bundle, Model
-from dinov3_parity.parity.runtimes.isolated import LEVELS, Nursery, Outcome
-from dinov3_parity.parity.taps import pooled
+from dinov3_parity.parity.runtimes.isolated import LEVELS, ChildRunner, Outcome
 from dinov3_parity.parity.yardstick import Comparison, Standard, compare, rms
 
 OK, DRIFT, UNSUPPORTED, CRASH, ABSENT = "ok", "drift", "unsupported", "crash", "absent"
@@ -101,15 +100,13 @@ def cells(bundle: Bundle, version: str) -> Iterator[tuple[Cell, Model]]:
                 )
 
 
-def measured(bundle: Bundle, cell: Cell, model: Model, nursery: Nursery) -> Record:
+def measured(bundle: Bundle, cell: Cell, model: Model, runner: ChildRunner) -> Record:
     """Run a cell and judge it."""
     feeds = [_given(bundle.images(name), model) for name in model.inputs]
-    outcome = nursery.run(
-        bundle.path(model.file), feeds, cell.level, cell.threads, model.input_name
-    )
+    outcome = runner.run(bundle.path(model.file), feeds, cell.level, cell.threads, model.input_name)
     if outcome.end != "done":
         return Record(cell, **_refused(outcome, bundle.folder))
-    shown = [named(_result(arrays, model), model) for arrays in outcome.arrays]
+    shown = [named(_result(arrays, model), model, bundle.variant) for arrays in outcome.arrays]
     standards = [bundle.standards(name) for name in model.inputs]
     if cell.precision != FLOAT32:
         return _low(bundle, cell, model, shown, standards, outcome)
@@ -118,7 +115,7 @@ def measured(bundle: Bundle, cell: Cell, model: Model, nursery: Nursery) -> Reco
     copy = None
     if model.tapped and (drifted or looked_at(bundle, cell, model)):
         path = bundle.path(model.tapped)
-        copy = nursery.run(path, feeds, cell.level, cell.threads, TAPPED_INPUT)
+        copy = runner.run(path, feeds, cell.level, cell.threads, TAPPED_INPUT)
     observed = _observed(copy, outcome, model) if copy else {}
     if drifted:
         return Record(cell, DRIFT, **found, **_departed(copy, model, standards), **observed)
@@ -139,12 +136,13 @@ def _result(arrays: Mapping[str, np.ndarray], model: Model) -> np.ndarray:
     return arrays[model.output_name] if model.output_name else next(iter(arrays.values()))
 
 
-def named(result: np.ndarray, model: Model) -> dict[str, np.ndarray]:
+def named(result: np.ndarray, model: Model, variant: Any) -> dict[str, np.ndarray]:
     """The head's taps that a file's result holds, (B, D) or (B, P, D)."""
     result = result.astype(np.float32)
     if model.tokens in ("cls", "pooled"):
         return {model.tokens: np.ascontiguousarray(result)}
-    patches = np.ascontiguousarray(result[:, 5 if "registers" in model.tokens else 1 :])
+    prefix = variant.prefix if "registers" in model.tokens else 1
+    patches = np.ascontiguousarray(result[:, prefix:])
     return {
         "cls": np.ascontiguousarray(result[:, 0]),
         "patches": patches,
@@ -156,7 +154,7 @@ def named(result: np.ndarray, model: Model) -> dict[str, np.ndarray]:
 _REASONS = ("ONNX Runtime only", "Unsupported model IR version")
 
 
-def _refused(outcome: Outcome, folder: Path) -> dict[str, str]:
+def _refused(outcome: Outcome, folder: Path) -> dict[str, Any]:
     """Verdict and words of a session that did not come to its end."""
     where = f"while {outcome.phase}"
     if outcome.end == "error" and outcome.kind == "MemoryError":
@@ -257,6 +255,7 @@ def _low(bundle, cell, model: Model, shown, standards, outcome: Outcome) -> Reco
         if place.endswith("/output"):
             error = rms(value.astype(np.float64) - known.truth) / known.scale
             growth[place.split("/")[0]] = max(error, growth.get(place.split("/")[0], 0.0))
-    figures = found | {"ratio": share, "limit": None, "tap": tap, "input": name}
     words = "times the error of the truth with weights rounded to this type"
-    return Record(cell, LOW, **figures | {"words": words}, growth=growth)
+    own = {"ratio": share, "limit": None, "tap": tap, "input": name, "words": words}
+    figures: dict[str, Any] = found | own
+    return Record(cell, LOW, **figures, growth=growth)

@@ -11,12 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-
-from dinov3_parity.parity.matrix import deviations
-from dinov3_parity.parity.matrix import cell as matrix
-from dinov3_parity.parity.matrix.bundle import Bundle
-from dinov3_parity.parity.runtimes.isolated import Nursery
 from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.matrix import cell as matrix
+from dinov3_parity.parity.matrix import deviations
+from dinov3_parity.parity.matrix.bundle import Bundle
+from dinov3_parity.parity.runtimes.isolated import ChildRunner
 from dinov3_parity.parity.words import counted
 
 RECORDS, RUN = "cells.jsonl", "run.json"
@@ -68,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[STATE] = {
         "bundle": bundle, "policy": policy, "out": out, "found": [],
         "cells": [one for number, one in enumerate(found) if number % n == i - 1],
-        "nursery": Nursery(config.option.timeout), "started": datetime.now(UTC),
+        "runner": ChildRunner(config.option.timeout), "started": datetime.now(UTC),
     }  # fmt: skip
 
 
@@ -94,7 +93,7 @@ def state(request: pytest.FixtureRequest):
     state["out"].mkdir(parents=True, exist_ok=True)
     (state["out"] / RECORDS).write_text("")
     yield state
-    state["nursery"].close()
+    state["runner"].close()
 
 
 @pytest.fixture
@@ -102,7 +101,7 @@ def measured(state):
     """Runs a cell, and writes its record whatever becomes of it."""
 
     def measure(cell, model):
-        found = matrix.measured(state["bundle"], cell, model, state["nursery"])
+        found = matrix.measured(state["bundle"], cell, model, state["runner"])
         state["found"].append(found)
         with (state["out"] / RECORDS).open("a") as stream:
             stream.write(json.dumps(found.line(), allow_nan=False) + "\n")

@@ -10,11 +10,11 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-from dinov3_parity.parity.matrix.cell import CRASH, Cell, DRIFT, Record, UNSUPPORTED
 from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.matrix.cell import CRASH, DRIFT, UNSUPPORTED, Cell, Record
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 FILE = Path(__file__).with_name("deviations.toml")
 _KEYS = {
@@ -90,7 +90,8 @@ def _entry(fields: dict) -> Deviation:
     if (fields["verdict"] == DRIFT) != ("ceiling" in fields):
         raise ValueError(f"{fields['name']}: a drift, and nothing else, has a ceiling")
     lists = {key: tuple(fields[key]) for key in ("opsets", "forms", "levels") if key in fields}
-    return Deviation(**fields | lists | {"versions": SpecifierSet(fields["versions"])})
+    told: dict[str, Any] = fields | lists | {"versions": SpecifierSet(fields["versions"])}
+    return Deviation(**told)
 
 
 def unlisted(found: Record, policy: Iterable[Deviation]) -> str:

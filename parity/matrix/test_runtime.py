@@ -1,7 +1,6 @@
 """Layer runtime, in an environment of its own: is this file safe on this onnxruntime?"""
 
 import pytest
-
 from dinov3_parity.parity.matrix import deviations
 
 

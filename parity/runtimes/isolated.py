@@ -1,6 +1,6 @@
 """One onnxruntime session in a process of its own, so that nothing it does ends the run.
 
-A nursery imports onnxruntime once and forks a child for every session; where a process cannot fork,
+A runner imports onnxruntime once and forks a child for every session; where a process cannot fork,
 each session starts a program. What a child says is read from its files, never from its memory.
 """
 
@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 LEVELS = {
-    "disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC",
-    "extended": "ORT_ENABLE_EXTENDED", "all": "ORT_ENABLE_ALL",
-}  # fmt: skip
+    "disable": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
 
-_ROOT = Path(__file__).parent.parent.parent
 _PHASE, _ERROR = "phase", "error.json"
 
 
@@ -45,7 +46,7 @@ class Outcome:
 
 
 @dataclass
-class Nursery:
+class ChildRunner:
     """Runs sessions, one after the other. ``memory`` bounds a child's address space, in bytes."""
 
     timeout: float = 120.0
@@ -71,26 +72,34 @@ class Nursery:
     def _asked(self, spec: dict[str, Any]) -> dict[str, Any]:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dinov3_parity.parity.runtimes.isolated"], cwd=_ROOT, text=True,
+                [sys.executable, "-m", __spec__.name], text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env=_environment(),
             )  # fmt: skip
         try:
-            self._process.stdin.write(json.dumps(spec) + "\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            told, heard = self._pipes()
+            told.write(json.dumps(spec) + "\n")
+            told.flush()
+            answer = heard.readline()
         except BrokenPipeError:
             answer = ""
-        if not answer:  # the nursery itself died: onnxruntime does not even import
+        if not answer:  # the runner itself died: onnxruntime does not even import
             code = self._process.wait()
             return {"end": "signal" if code < 0 else "exit", "code": abs(code)}
         return json.loads(answer)
 
     def close(self) -> None:
         if self._process:
-            self._process.stdin.close()
+            told, heard = self._pipes()
+            told.close()
             self._process.wait()
-            self._process.stdout.close()
+            heard.close()
             self._process = None
+
+    def _pipes(self) -> tuple[Any, Any]:
+        """The child's input and output."""
+        assert self._process
+        return self._process.stdin, self._process.stdout
 
 
 def _told(folder: Path, end: dict[str, Any], feeds: int, seconds: float) -> Outcome:
@@ -133,7 +142,8 @@ def session(spec: dict[str, Any]) -> None:
         phase("running")
         for number in range(spec["feeds"]):
             shown = opened.run(names, {given: np.load(folder / f"in-{number}.npy")})
-            np.savez(folder / f"out-{number}.npz", **dict(zip(names, shown, strict=True)))
+            arrays: dict[str, Any] = dict(zip(names, shown, strict=True))
+            np.savez(folder / f"out-{number}.npz", **arrays)
         phase("done")
     except MemoryError:
         _leave(folder, "MemoryError", "out of memory")
@@ -180,11 +190,16 @@ def _forked(spec: dict[str, Any]) -> dict[str, Any]:
     return {"end": "done" if code == 0 else "exit", "code": code}
 
 
+def _environment() -> dict[str, str]:
+    """This process's, where a child finds the modules that it found: it may know them by pytest alone."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 def _started(spec: dict[str, Any]) -> dict[str, Any]:
     """The same by a program of its own."""
-    command = [sys.executable, "-m", "dinov3_parity.parity.runtimes.isolated", json.dumps(spec)]
+    command = [sys.executable, "-m", __spec__.name, json.dumps(spec)]
     try:
-        code = subprocess.run(command, cwd=_ROOT, timeout=spec["timeout"]).returncode
+        code = subprocess.run(command, timeout=spec["timeout"], env=_environment()).returncode
     except subprocess.TimeoutExpired:
         return {"end": "timeout", "code": spec["timeout"]}
     return {"end": "done" if code == 0 else "exit", "code": code}

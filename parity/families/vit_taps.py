@@ -1,0 +1,120 @@
+"""The taps of the vision transformers: where they stand, and up to which noise ratio a stage is faithful.
+
+``after`` lists the taps a tap is computed from, so the table is the dataflow graph of the model:
+embedding, one block (repeated), head. Shapes are in words: B batch, N tokens, P patches, D model
+width, h heads, d head width, F hidden width, R registers.
+
+Limits are justified by measurement: ``tox -e calibration`` draws 1,100 inputs of every size and
+content, climbs towards the largest ratio, and compares Equimo, the mapped example and its ONNX file
+with Meta on each, isolated, and in chains on an eighth as many: 3,300 comparisons a tap and more;
+``tox -e thorough`` compares every block on 200 inputs, 168,595 comparisons.
+A row ends with the limit of the whole tap and of one token, then the strongest ratios that this has
+shown of an honest stage, of the whole and of one token, and what the first would be against Meta's one
+run, without twins. A limit is at least half as high again as the strongest (``base.MARGIN``), and no
+lower than 3, or 4 of one token, for the sums of another CPU and another BLAS; the weakest fault of the
+catalogue is at 9.5. What stands out:
+
+- rope tables: without twins 4.0, with them 1.1: float32 angles of three orders differ by the ulp of
+  the largest angle, and Meta alone is one draw of it;
+- norms: one number a token, its deviation, errs for all its channels at once, so few tokens are a
+  small sample. ``cls`` has one an image: 3.3, at its 99th percentile 2.2; ``patches`` and ``pooled``
+  reach their largest on a grid of one patch. ``norm``, which holds them all, stays within 1.5;
+- probabilities: a row with one large logit errs as that logit does, in all its numbers at once; the
+  worst of the 87,000 rows of one input is at 3.2;
+- the copy of a block's input is exact: whatever errs there was not copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from dinov3_parity.parity.families.base import Limit, Part, Tap
+
+EMBED, BLOCK, HEAD = "embed", "block", "head"
+
+
+def _tap(name: str, part: str, after: str, shape: str, meaning: str, limit: tuple, only="") -> Tap:
+    before, axes = tuple(after.split()), tuple(shape.split())
+    return Tap(name, part, before, axes, meaning, Limit(*limit), only)
+
+
+_EMBED = (
+    _tap("patch_embed", EMBED, "", "B P D", "patches projected, row by row",
+         (3.0, 4.0, 1.01, 1.20, 1.25)),
+    _tap("tokens", EMBED, "patch_embed", "B N D", "cls, registers, patches joined",
+         (3.0, 4.0, 1.01, 1.23, 1.25)),
+    _tap("rope.sin", EMBED, "", "P d", "sine of the rotary angles",
+         (3.0, 4.0, 1.11, 1.71, 4.04)),
+    _tap("rope.cos", EMBED, "", "P d", "cosine of the rotary angles",
+         (3.0, 4.0, 1.04, 1.81, 3.88)),
+)  # fmt: skip
+
+_BLOCK = (
+    _tap("input", BLOCK, "", "B N D", "what the block is given",
+         (3.0, 4.0, 1.51, 1.97, 1.51)),
+    _tap("norm1", BLOCK, "input", "B N D", "first LayerNorm",
+         (3.0, 4.5, 1.67, 2.97, 2.59)),
+    _tap("attn.q_proj", BLOCK, "norm1", "B N D", "queries with bias, before rope",
+         (3.0, 4.0, 1.54, 1.87, 1.54)),
+    _tap("attn.k_proj", BLOCK, "norm1", "B N D", "keys, their bias masked, before rope",
+         (3.0, 4.0, 1.55, 1.87, 1.58)),
+    _tap("attn.v_proj", BLOCK, "norm1", "B N D", "values with bias",
+         (3.0, 4.0, 1.48, 1.82, 1.50)),
+    _tap("attn.q", BLOCK, "attn.q_proj", "B h N d", "queries after rope",
+         (3.0, 4.0, 1.52, 1.83, 1.55)),
+    _tap("attn.k", BLOCK, "attn.k_proj", "B h N d", "keys after rope",
+         (3.0, 4.0, 1.58, 1.83, 1.61)),
+    _tap("attn.logits", BLOCK, "attn.q attn.k", "B h N N", "scaled scores before the softmax",
+         (3.0, 4.0, 1.50, 2.41, 1.50)),
+    _tap("attn.probs", BLOCK, "attn.logits", "B h N N", "attention probabilities",
+         (3.0, 5.0, 1.60, 3.20, 1.60)),
+    _tap("attn.context", BLOCK, "attn.probs attn.v_proj", "B N D", "heads merged, before proj",
+         (3.0, 4.5, 1.84, 2.93, 1.84)),
+    _tap("attn.out", BLOCK, "attn.context", "B N D", "output projection",
+         (3.0, 4.0, 1.58, 2.51, 1.58)),
+    _tap("ls1", BLOCK, "attn.out", "B N D", "first LayerScale",
+         (3.0, 4.0, 1.57, 2.57, 1.57)),
+    _tap("residual1", BLOCK, "input ls1", "B N D", "first residual sum",
+         (3.0, 4.0, 1.56, 2.18, 1.56)),
+    _tap("norm2", BLOCK, "residual1", "B N D", "second LayerNorm",
+         (3.0, 4.5, 1.53, 2.88, 1.53)),
+    _tap("ffn.gate", BLOCK, "norm2", "B N F", "w1 x, before SiLU",
+         (3.0, 4.0, 1.56, 1.73, 1.56), "swiglu"),
+    _tap("ffn.up", BLOCK, "norm2", "B N F", "fc1 x before GELU, or w2 x",
+         (3.0, 4.0, 1.56, 1.78, 1.56)),
+    _tap("ffn.hidden", BLOCK, "ffn.gate ffn.up", "B N F", "activations into the last projection",
+         (3.0, 4.0, 1.58, 1.80, 1.58)),
+    _tap("ffn.out", BLOCK, "ffn.hidden", "B N D", "output of the FFN",
+         (3.0, 4.0, 1.53, 1.84, 1.55)),
+    _tap("ls2", BLOCK, "ffn.out", "B N D", "second LayerScale",
+         (3.0, 4.0, 1.55, 1.90, 1.55)),
+    _tap("output", BLOCK, "residual1 ls2", "B N D", "second residual sum: the block's output",
+         (3.0, 4.0, 1.53, 1.98, 1.53)),
+)  # fmt: skip
+
+_HEAD = (
+    _tap("norm", HEAD, "", "B N D", "final LayerNorm of every token", (3.0, 4.5, 1.46, 2.70, 1.59)),
+    _tap("cls", HEAD, "norm", "B D", "normalized cls token", (5.5, 5.5, 3.34, 3.34, 3.78)),
+    _tap("registers", HEAD, "norm", "B R D", "normalized registers", (3.0, 4.5, 1.71, 2.73, 1.88)),
+    _tap("patches", HEAD, "norm", "B P D", "normalized patch tokens", (4.0, 4.5, 2.41, 2.74, 2.69)),
+    _tap(
+        "pooled",
+        HEAD,
+        "patches",
+        "B D",
+        "mean of the normalized patch tokens",
+        (4.0, 4.0, 2.41, 2.41, 2.69),
+    ),
+)
+
+#: The parts in the order of the computation. In a stage's own chain the taps between blocks are compared,
+#: and the sum half-way; the taps inside are compared block by block, where a fault stays in its place.
+PARTS: Mapping[str, Part] = MappingProxyType({
+    EMBED: Part(EMBED, "Embedding", _EMBED, handed_on="tokens"),
+    BLOCK: Part(
+        BLOCK, "Block: attention | Block: feed-forward", _BLOCK, given="input", handed_on="output",
+        chained=("input", "residual1", "output"), halves="residual1",
+    ),
+    HEAD: Part(HEAD, "Head", _HEAD, chained=tuple(tap.name for tap in _HEAD)),
+})  # fmt: skip
