@@ -6,13 +6,12 @@ import zipfile
 
 import numpy as np
 import pytest
-
 from dinov3_parity.fixtures.checkpoints import choice, release
-from dinov3_parity.fixtures.store.store import Store
 from dinov3_parity.fixtures.checkpoints.synthetic import PROFILES, Synthetic
+from dinov3_parity.fixtures.store.store import Store
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.layout import layout
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
 
 VITS16 = VARIANTS["vits16"]
 
@@ -42,7 +41,7 @@ def changed(path, tmp_path, change) -> os.PathLike:
 
 def test_tensors_are_the_same_in_whatever_order_they_are_asked_for():
     forwards, backwards = Synthetic(VITS16), Synthetic(VITS16)
-    names = [n for n in layout(VITS16) if ".5." in n or "token" in n]
+    names = [n for n in VIT.layout(VITS16) if ".5." in n or "token" in n]
     first = {name: forwards[name] for name in names}
     assert all(np.array_equal(backwards[name], first[name]) for name in reversed(names))
 

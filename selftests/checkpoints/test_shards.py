@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from dinov3_parity.fixtures.checkpoints import choice, shards
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.store.store import Store
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
 from safetensors.numpy import load_file, save_file
 
-from dinov3_parity.fixtures.checkpoints import choice, shards
-from dinov3_parity.fixtures.store.store import Store
-from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
-from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.layout import layout
-from dinov3_parity.parity.variants import VARIANTS
 from selftests.support import hugging_face
 
 VITS16 = VARIANTS["vits16"]
@@ -64,7 +64,7 @@ def same_as_synthetic(read, variant) -> None:
     """Bit for bit; of the joint bias what the mask lets through, for the file has no bias of k;
     local_cls_norm is not there, and the identity."""
     synthetic = Synthetic(variant)
-    assert list(read) == list(layout(variant))
+    assert list(read) == list(VIT.layout(variant))
     for name in read:
         ours, meta = read[name], synthetic[name]
         if name.startswith("local_cls_norm"):

@@ -1,1 +1,1 @@
-"""Tests of cli."""
+"""The commands: what they answer people and programs, and how they refuse."""

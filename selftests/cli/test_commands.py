@@ -4,11 +4,10 @@ import contextlib
 import json
 
 import pytest
-
-from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.cli import COMMANDS
+from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.workflow import paths
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.families import VARIANTS
 
 
 @pytest.mark.parametrize("name", COMMANDS)

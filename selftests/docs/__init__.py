@@ -1,1 +1,1 @@
-"""Tests of docs."""
+"""The documents: their commands run, their options and links exist, their claims about others hold."""

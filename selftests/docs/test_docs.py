@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.cli import COMMANDS
+from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.faults.trial import attempt
 from dinov3_parity.parity.faults import catalogue
-from selftests.support.documents import DOCUMENTS, ROOT, absent, anchors, blocks, links, options
+
 from selftests.faults.test_faults import INPUTS
+from selftests.support.documents import DOCUMENTS, ROOT, absent, anchors, blocks, links, options
+from selftests.support.processes import environment
 
 #: What no help names: a word for any option, and pytest's other spelling of --junit-xml.
 UNNAMED = {"--option", "--junitxml"}
@@ -37,12 +38,12 @@ def checkout(tmp_path_factory, store):
         shutil.copyfile(ROOT / name, target)
     home = folder.parent / "home"
     home.mkdir()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "PYTEST_"))}
-    environment |= {
-        "DINOV3_PARITY_STORE": str(store.root), "PYTHONPATH": str(folder), "HOME": str(home),
+    known = environment("JAX_") | {
+        "DINOV3_PARITY_STORE": str(store.root), "HOME": str(home),
+        "PYTHONPATH": os.pathsep.join(map(str, (folder / "fixtures" / "package", folder))),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
-    return folder, environment
+    return folder, known
 
 
 def _all_files():
@@ -213,7 +214,7 @@ def known():
     told = subprocess.run(
         [sys.executable, "-m", "pytest", "--help"], cwd=ROOT, capture_output=True, text=True
     )
-    cells = (ROOT / "parity" / "cells" / "conftest.py").read_text()
+    cells = (ROOT / "parity" / "matrix" / "conftest.py").read_text()
     words = said.getvalue() + told.stdout + cells
     return set(re.findall(r"--[a-z][a-z-]+", re.sub(r"-\n\s+", "-", words)))
 
@@ -224,7 +225,7 @@ def test_options_that_a_document_names_exist(document, known):
 
 
 def test_the_yardsticks_picture_is_drawn_from_records(tmp_path):
-    from dinov3_parity.reports.figures import plot
+    from dinov3_parity.reports import plot
 
     (tmp_path / "faults.json").write_text(
         json.dumps({"faults": [
@@ -234,9 +235,33 @@ def test_the_yardsticks_picture_is_drawn_from_records(tmp_path):
         ]})
     )  # fmt: skip
     lines = [
-        {"tap": "cls", "mode": "chained", "stage": "onnx", "max_abs": 1e-6, "ratio": 1.0},
-        {"tap": "cls", "mode": "chained", "stage": "meta", "max_abs": 0.0, "ratio": 1.0},
-        {"tap": "norm", "mode": "chained", "stage": "onnx", "max_abs": 1e-6, "ratio": 1.0},
+        {
+            "family": "vit",
+            "tap": "cls",
+            "mode": "chained",
+            "stage": "onnx",
+            "parent": "mapped",
+            "max_abs": 1e-6,
+            "ratio": 1.0,
+        },
+        {
+            "family": "vit",
+            "tap": "cls",
+            "mode": "chained",
+            "stage": "meta",
+            "parent": "",
+            "max_abs": 0.0,
+            "ratio": 1.0,
+        },
+        {
+            "family": "vit",
+            "tap": "norm",
+            "mode": "chained",
+            "stage": "onnx",
+            "parent": "mapped",
+            "max_abs": 1e-6,
+            "ratio": 1.0,
+        },
     ]
     (tmp_path / "measurements.jsonl").write_text("\n".join(map(json.dumps, lines)))
     wrong, right = plot.faults(tmp_path), plot.honest(tmp_path)

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
+from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.faults import catalogue
-from dinov3_parity.parity.variants import VARIANTS
 
 VITS16, VITB16 = VARIANTS["vits16"], VARIANTS["vitb16"]
 FAULTS = catalogue()

@@ -9,20 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import find, settings
-
-from dinov3_parity.fixtures.faults.injection import applies, injected
-from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
-from dinov3_parity.fixtures.faults.sensitivity import KINDS, NEAREST, Sensitivity, nearest
-from dinov3_parity.fixtures.pytest_plugin.session import SESSION
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.faults.injection import applies, injected
+from dinov3_parity.fixtures.faults.sensitivity import KINDS, NEAREST, Sensitivity, nearest
 from dinov3_parity.fixtures.faults.trial import attempt, measured
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.pytest_plugin.session import SESSION
+from dinov3_parity.fixtures.stages.registry import stages
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding
-from dinov3_parity.parity.limits import limits
-from dinov3_parity.parity.inputs.strategies import PROFILES, Plan, QUICK_AREA, TRAPS, inputs, plan
-from dinov3_parity.parity.taps import EMBED, HEAD, PARTS, TAPS, taps_of
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.inputs.strategies import PROFILES, QUICK_AREA, TRAPS, Plan, inputs, plan
+from dinov3_parity.parity.taps import taps_of
 from dinov3_parity.reports.pages import faults as scoreboard
+from hypothesis import find, settings
 
 VITS16 = VARIANTS["vits16"]
 
@@ -49,10 +49,10 @@ FIRST = settings(PROFILES["quick"], max_examples=1000)  # to find the smallest o
 
 
 def _trials():
-    for name, stages in PORTS.items():
+    for name, names in PORTS.items():
         variant = STAND_INS.get(name, VITS16)
         for fault in FAULTS.values():
-            for stage in stages:  # one after the other: wrong weights are converted once
+            for stage in names:  # one after the other: wrong weights are converted once
                 if _own(name, stage, fault) and applies(fault, variant, stage):
                     yield pytest.param(name, stage, fault, id=f"{name}-{stage}-{fault.name}")
 
@@ -80,8 +80,8 @@ def pipeline_of(store):
 
 @pytest.fixture
 def note(request):
-    scribe = request.config.stash[SESSION].scribe
-    return lambda kind, record: scoreboard.note(scribe.folder, scribe.process, kind, record)
+    writer = request.config.stash[SESSION].writer
+    return lambda kind, record: scoreboard.note(writer.folder, writer.process, kind, record)
 
 
 @pytest.mark.parametrize(("structure", "port", "fault"), list(_trials()))
@@ -91,7 +91,7 @@ def test_a_fault_is_found_and_named(pipeline_of, note, structure, port, fault):
     assert trial.found, f"{fault.name}: nothing over its limit on {trial.examples} inputs"
     assert trial.located, f"{fault.name}: {trial.divergence}"
     assert not fault.hides_on(trial.divergence.worst.input)
-    ratio, honest = trial.record["ratio"], limits(fault.tap).strongest
+    ratio, honest = trial.record["ratio"], VIT.taps[fault.tap].limit.strongest
     assert ratio is None or ratio > 3 * honest, f"{fault.name} is close to rounding: {ratio}"
 
 
@@ -104,11 +104,11 @@ def test_what_is_like_rounding_stays_within_the_limits(pipeline_of, note, fault,
             f"{fault.name} cannot be made in a file: it holds its norms as single operators"
         )
     pipe = pipeline_of("vits16")
-    places = (EMBED, 0, VITS16.depth - 1, HEAD)
-    with injected(fault, pipe, stage) as wrong:
-        shown = [
-            m for one in INPUTS.inputs for m in measured(wrong, pipe.recording(one), places, stage)
-        ]
+    embed, *blocks, head = pipe.places
+    places, wrong = (embed, blocks[0], blocks[-1], head), injected(fault, pipe, stage)
+    shown = [
+        m for one in INPUTS.inputs for m in measured(wrong, pipe.recording(one), places, stage)
+    ]
     own = [m for m in shown if m.tap == fault.tap]
     note(scoreboard.ROUNDING, {
         "name": fault.name, "words": fault.words, "why": fault.why, "stage": stage, "tap": fault.tap,
@@ -122,7 +122,9 @@ def test_small_changes_of_any_parameter_show(pipeline_of, note, stage):
     """The sensitivity certificate: 1e-5 of a tensor is seen at every tap; of one element, often."""
     pipe, drawn = pipeline_of("cut"), TRAPS[0]
     seen = Sensitivity(pipe, stage, drawn)
-    shown = [tap.name for part in PARTS for tap in taps_of(part, CUT, stage) if tap.name in NEAREST]
+    absent = stages()[stage].absent
+    has = [tap.name for part in VIT.parts for tap in taps_of(part, CUT)]
+    shown = [tap for tap in has if tap in NEAREST and tap not in absent]
     for tap in shown:
         smallest = {kind: seen.smallest(tap, kind) for kind in KINDS}
         parameter, third = nearest(tap, CUT)
@@ -139,8 +141,7 @@ def test_stages_without_a_fault_raise_no_alarm(pipeline_of, note, drawn):
     reference = pipe.recording(drawn) if plan().repeats else pipe.computed(drawn)
     records = []
     for stage in ("equimo", "mapped", "onnx"):
-        places = (EMBED, *range(VITS16.depth), HEAD)
-        records += measured(pipe.stage(stage), reference, places, stage)
+        records += measured(pipe.stage(stage), reference, pipe.places, stage)
     note(scoreboard.CLEAN, {
         "taps": len(records),
         "false_alarms": sum(not m.passed for m in records),
@@ -158,16 +159,17 @@ def test_inputs_that_hide_a_fault_do_hide_it(pipeline_of, why):
         inputs(QUICK_AREA), lambda one: HIDDEN[why](one) and not plain(one), settings=FIRST
     )
     reference = pipe.recording(drawn)
+    embed, block, *_, head = pipe.places
     for fault in FAULTS.values():
         if fault.hidden == why and applies(fault, VITS16, "meta"):
-            with injected(fault, pipe, "meta") as stage:
-                shown = measured(stage, reference, (EMBED, 0, HEAD), "meta")
+            stage = injected(fault, pipe, "meta")
+            shown = measured(stage, reference, (embed, block, head), "meta")
             own = [m for m in shown if m.tap == fault.tap]
             assert all(m.passed for m in own), f"{fault.name} shows on {drawn}"
 
 
 def test_the_catalogue_is_whole():
     assert len(FAULTS) >= 80
-    assert all(fault.tap in TAPS and fault.words for fault in FAULTS.values())
+    assert all(fault.tap in VIT.taps and fault.words for fault in FAULTS.values())
     assert {fault.site for fault in FAULTS.values()} == set(Site)
     assert {fault.hidden for fault in FAULTS.values()} <= set(HIDDEN)

@@ -1,1 +1,1 @@
-"""Tests of images."""
+"""A photograph from anywhere becomes what Meta's transform makes of it, or an error says why not."""

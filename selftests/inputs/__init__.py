@@ -1,1 +1,1 @@
-"""Tests of inputs."""
+"""An input is replayed exactly by the one line that names it."""

@@ -4,12 +4,11 @@ import importlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.inputs.drawn import CONTENTS, Input, parse
 from dinov3_parity.parity.inputs.strategies import PROFILES, Plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 inputs = st.builds(
     Input,

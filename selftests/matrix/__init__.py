@@ -1,1 +1,1 @@
-"""Tests of matrix."""
+"""The onnxruntime matrix: bundles, cells in processes of their own, verdicts, deviations, merging."""

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from dinov3_parity.fixtures.sweep.resume_point import Bookmark, Mark
-from dinov3_parity.fixtures.sweep.sweep import Member, carry
-from dinov3_parity.fixtures.checkpoints.block_subset import Excerpt
-from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.checkpoints.block_subset import BlockSubset
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.stages.onnx.whole_file import DATA
-from dinov3_parity.parity.records import contract
+from dinov3_parity.fixtures.stages.registry import stages
+from dinov3_parity.fixtures.sweep.resume_point import Position, ResumePoint
+from dinov3_parity.fixtures.sweep.sweep import Member, together
+from dinov3_parity.parity.comparator import Comparator, Departure
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.comparator import Departure, Gauge
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.base import Place
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.layout import layout
+from dinov3_parity.parity.records import contract
 from dinov3_parity.parity.records.measurement import CHAINED
-from dinov3_parity.parity.variants import VARIANTS, excerpt
 
 VITS16 = VARIANTS["vits16"]
 SMALL = Input(2, (2, 8), 1)
@@ -34,7 +35,7 @@ def streamed(store):
 @pytest.mark.parametrize("name", ["equimo", "mapped", "onnx"])
 @pytest.mark.parametrize("i", [0, 7])
 def test_a_block_by_itself_is_the_block_of_the_whole_model(vits16, streamed, name, i):
-    tokens = vits16.recording(SMALL).block_input(i)
+    tokens = vits16.recording(SMALL).given(Place("block", (i,)))
     whole = vits16.stage(name).block(i, tokens, SMALL.grid)
     alone = streamed.stage(name).block(i, tokens, SMALL.grid)
     assert sorted(alone) == sorted(whole)
@@ -52,38 +53,38 @@ def test_what_stands_around_the_blocks_survives_letting_one_go(vits16, streamed,
 
 def test_an_excerpt_has_the_blocks_it_names():
     whole = Synthetic(VITS16)
-    part = Excerpt(whole, (0, 6, 11))
-    assert list(part) == list(layout(excerpt(VITS16, (0, 6, 11))))
+    part = BlockSubset(whole, (0, 6, 11))
+    assert list(part) == list(VIT.layout(VIT.subset(VITS16, (0, 6, 11))))
     assert np.array_equal(part["blocks.1.ls1.gamma"], whole["blocks.6.ls1.gamma"])
     assert part["norm.weight"] is whole["norm.weight"]
     assert part.variant.number(2) == 11
     assert "blocks.2.ls1.gamma" in part and part.get("blocks.3.ls1.gamma") is None
-    assert Excerpt(part, (2,)).variant.numbers == (11,)
-    assert part.digest != Excerpt(whole, (0, 5, 11)).digest
+    assert BlockSubset(part, (2,)).variant.numbers == (11,)
+    assert part.digest != BlockSubset(whole, (0, 5, 11)).digest
 
 
 def member(pipe, name, layer, taken, stage=None):
-    declared = contract.declared(layer, pipe.variant, name)
-    gauge = Gauge(pipe.variant, name, layer, "", declared, taken.extend)
-    return Member(gauge, stage or pipe.stage(name))
+    declared, parent = contract.declared(layer, pipe.variant), stages()[name].parent
+    comparator = Comparator(pipe.variant, name, layer, "", declared, taken.extend, parent=parent)
+    return Member(comparator, stage or pipe.stage(name))
 
 
 def test_tests_that_travel_together_measure_what_each_measures_alone(vits16):
-    alone, together = [], []
+    alone, jointly = [], []
     for name, layer in (("equimo", "blocks"), ("onnx", "chain"), ("onnx", "embedding")):
-        carry(member(vits16, name, layer, alone), (), vits16.recording(SMALL))
+        together(member(vits16, name, layer, alone), (), vits16.recording(SMALL))
     members = [
-        member(vits16, name, layer, together)
+        member(vits16, name, layer, jointly)
         for name, layer in (("equimo", "blocks"), ("onnx", "chain"), ("onnx", "embedding"))
     ]
-    assert carry(members[0], members[1:], vits16.computed(SMALL)) == []
+    assert together(members[0], members[1:], vits16.computed(SMALL)) == []
     figures = lambda found: {(m.stage, m.layer, m.block, m.tap): m.ratio for m in found}
-    assert figures(together).keys() == figures(alone).keys()
+    assert figures(jointly).keys() == figures(alone).keys()
     for place, ratio in figures(alone).items():
-        assert figures(together)[place] == pytest.approx(ratio, rel=1e-3), place
+        assert figures(jointly)[place] == pytest.approx(ratio, rel=1e-3), place
     for one in members:
-        assert one.gauge.settled(SMALL)
-        one.gauge.hold()
+        assert one.comparator.settled(SMALL)
+        one.comparator.hold()
 
 
 def test_one_that_cannot_come_stops_no_other(vits16):
@@ -96,12 +97,12 @@ def test_one_that_cannot_come_stops_no_other(vits16):
     taken = []
     leader = member(vits16, "equimo", "blocks", taken)
     broken = member(vits16, "equimo", "blocks", taken, stage=Broken())
-    assert carry(leader, [broken], vits16.recording(SMALL)) == [broken]
-    assert not broken.gauge.settled(SMALL)
-    assert leader.gauge.settled(SMALL)
-    leader.gauge.hold()
+    assert together(leader, [broken], vits16.recording(SMALL)) == [broken]
+    assert not broken.comparator.settled(SMALL)
+    assert leader.comparator.settled(SMALL)
+    leader.comparator.hold()
     with pytest.raises(ValueError, match="no such operator"):
-        carry(broken, [], vits16.recording(SMALL))
+        together(broken, [], vits16.recording(SMALL))
 
 
 def test_a_departure_waits_for_its_own_turn(vits16):
@@ -113,20 +114,20 @@ def test_a_departure_waits_for_its_own_turn(vits16):
 
     leader = member(vits16, "equimo", "final norm", [])
     other = member(vits16, "equimo", "final norm", [], stage=Doubled())
-    assert carry(leader, [other], vits16.recording(SMALL)) == []
-    leader.gauge.hold()
-    assert other.gauge.settled(SMALL)
+    assert together(leader, [other], vits16.recording(SMALL)) == []
+    leader.comparator.hold()
+    assert other.comparator.settled(SMALL)
     with pytest.raises(Departure, match="departs from meta at norm"):
-        other.gauge.hold()
+        other.comparator.hold()
 
 
 def test_an_excerpt_is_measured_under_its_blocks_own_numbers(store):
-    part = Excerpt(Synthetic(replace(VITS16, name="vits16 (streamed)")), (0, 6))
+    part = BlockSubset(Synthetic(replace(VITS16, name="vits16 (streamed)")), (0, 6))
     pipe, taken = Pipeline(part.variant, part, store, streamed=True), []
     one = member(pipe, "meta", "blocks", taken)
-    carry(one, (), pipe.computed(SMALL))
+    together(one, (), pipe.computed(SMALL))
     assert {m.block for m in taken} == {0, 6}
-    one.gauge.hold()
+    one.comparator.hold()
 
 
 STREAMED = ("meta", "equimo", "mapped", "onnx")
@@ -141,11 +142,11 @@ class Counted:
     def __getattr__(self, name):
         return getattr(self._stage, name)
 
-    def block(self, i, tokens, grid):
-        if i == self._stop:
+    def run(self, place, state):
+        if place.index == (self._stop,):
             raise KeyboardInterrupt
-        self.asked.append(i)
-        return self._stage.block(i, tokens, grid)
+        self.asked.extend(place.index)
+        return self._stage.run(place, state)
 
 
 def travelling(pipe, taken, stop=None):
@@ -154,68 +155,70 @@ def travelling(pipe, taken, stop=None):
     stages["mapped"] = Counted(stages["mapped"], stop)
     members = []
     for name, stage in stages.items():
-        declared = contract.declared("reference", pipe.variant, name)
-        gauge = Gauge(pipe.variant, name, "streamed", "", declared, taken.extend)
-        members.append(Member(gauge, stage))
+        declared = contract.declared("reference", pipe.variant)
+        comparator = Comparator(pipe.variant, name, "streamed", "", declared, taken.extend)
+        members.append(Member(comparator, stage))
     return members
 
 
 @pytest.fixture(scope="module")
 def four_blocks(store):
-    part = Excerpt(Synthetic(VITS16), (0, 1, 2, 3))
+    part = BlockSubset(Synthetic(VITS16), (0, 1, 2, 3))
     return lambda: Pipeline(part.variant, part, store, streamed=True)
 
 
 def test_an_interrupted_pass_is_taken_up_at_the_block_it_stood_at(four_blocks, tmp_path):
     whole, before, after = [], [], []
     members = travelling(four_blocks(), whole)
-    carry(members[0], members[1:], four_blocks().computed(SMALL))
+    together(members[0], members[1:], four_blocks().computed(SMALL))
 
-    bookmark = Bookmark(tmp_path / "mark.safetensors")
+    resume_point = ResumePoint(tmp_path / "mark.safetensors")
     members = travelling(four_blocks(), before, stop=2)
     with pytest.raises(KeyboardInterrupt):
-        carry(members[0], members[1:], four_blocks().computed(SMALL), bookmark=bookmark)
-    assert bookmark.found().done == 3, "the embedding and two blocks"
+        together(members[0], members[1:], four_blocks().computed(SMALL), resume_point=resume_point)
+    assert resume_point.found().done == 3, "the embedding and two blocks"
 
     members = travelling(four_blocks(), after)
     reference = four_blocks().computed(SMALL)
     asked = []
     reference._fed, fed = lambda run, i, x: asked.append(i) or fed(run, i, x), reference._fed
-    carry(members[0], members[1:], reference, bookmark=bookmark)
-    assert min(asked) == 2 and members[2].stage.asked == [2, 2, 3, 3]
+    together(members[0], members[1:], reference, resume_point=resume_point)
+    assert min(asked) == 3 and members[2].stage.asked == [2, 2, 3, 3]
     assert sorted(map(str, after)) == sorted(map(str, whole))
-    assert all(m.gauge.accounts[-1].compared == m.gauge.accounts[-1].declared for m in members)
-    assert bookmark.found() is None, "a pass that has ended leaves no mark"
+    assert all(
+        m.comparator.accounts[-1].compared == m.comparator.accounts[-1].declared for m in members
+    )
+    assert resume_point.found() is None, "a pass that has ended leaves no mark"
 
 
 def test_a_mark_of_other_tests_or_a_damaged_one_is_not_taken_up(four_blocks, tmp_path):
-    bookmark, taken = Bookmark(tmp_path / "mark.safetensors"), []
+    resume_point, taken = ResumePoint(tmp_path / "mark.safetensors"), []
     members = travelling(four_blocks(), [], stop=1)
     with pytest.raises(KeyboardInterrupt):
-        carry(members[0], members[1:], four_blocks().computed(SMALL), bookmark=bookmark)
+        together(members[0], members[1:], four_blocks().computed(SMALL), resume_point=resume_point)
     alone = travelling(four_blocks(), taken)[1]
-    carry(alone, [], four_blocks().computed(SMALL), bookmark=bookmark)
+    together(alone, [], four_blocks().computed(SMALL), resume_point=resume_point)
     assert {m.block for m in taken} == {None, 0, 1, 2, 3}
-    bookmark.path.write_bytes(b"half a file")
-    assert bookmark.found() is None
+    resume_point.path.write_bytes(b"half a file")
+    assert resume_point.found() is None
 
 
 def a_mark(done):
-    return Mark(done, {"meta": np.zeros((2, 3), np.float32)}, {}, {})
+    return Position(done, {"meta": np.zeros((2, 3), np.float32)}, {}, {})
 
 
 def test_what_a_killed_process_left_of_a_mark_is_written_over(tmp_path):
-    bookmark = Bookmark(tmp_path / "mark.safetensors")
-    bookmark.path.with_suffix(".new").write_bytes(b"half a mark")
-    bookmark.put(a_mark(1))
-    assert bookmark.found().done == 1 and not bookmark.path.with_suffix(".new").exists()
+    resume_point = ResumePoint(tmp_path / "mark.safetensors")
+    resume_point.path.with_suffix(".new").write_bytes(b"half a mark")
+    resume_point.put(a_mark(1))
+    assert resume_point.found().done == 1 and not resume_point.path.with_suffix(".new").exists()
 
 
 def test_a_mark_that_finds_no_room_is_told_and_the_one_before_stays(tmp_path, monkeypatch):
     import safetensors.numpy
 
-    bookmark = Bookmark(tmp_path / "mark.safetensors")
-    bookmark.put(a_mark(1))
+    resume_point = ResumePoint(tmp_path / "mark.safetensors")
+    resume_point.put(a_mark(1))
 
     def full(tensors, path, metadata):
         Path(path).write_bytes(b"half")
@@ -223,18 +226,21 @@ def test_a_mark_that_finds_no_room_is_told_and_the_one_before_stays(tmp_path, mo
 
     monkeypatch.setattr(safetensors.numpy, "save_file", full)
     with pytest.raises(ParityError, match=r"No space left on device.*--store DIR") as caught:
-        bookmark.put(a_mark(2))
-    assert "\n" not in str(caught.value) and bookmark.found().done == 1
-    assert not bookmark.path.with_suffix(".new").exists()
+        resume_point.put(a_mark(2))
+    assert "\n" not in str(caught.value) and resume_point.found().done == 1
+    assert not resume_point.path.with_suffix(".new").exists()
 
 
 def test_what_one_run_hands_on_does_not_pile_up_with_depth(four_blocks):
     reference = four_blocks().computed(SMALL)
-    for i in range(4):
-        reference.part(i, CHAINED)
-        assert all(len(kept) <= 2 for kept in reference._tokens.values())
-    again = reference.part(1, CHAINED)["output"]
-    assert np.array_equal(again.meta, four_blocks().computed(SMALL).part(1, CHAINED)["output"].meta)
+    _, one, *_ = blocks = VIT.repeated(reference.variant)
+    for place in blocks:
+        reference.part(place, CHAINED)
+        assert all(len(kept) <= 2 for kept in reference._values.values())
+    again = reference.part(one, CHAINED)["output"]
+    assert np.array_equal(
+        again.meta, four_blocks().computed(SMALL).part(one, CHAINED)["output"].meta
+    )
 
 
 def test_a_model_of_one_block_is_kept_no_longer_than_it_is_in_use(four_blocks):
@@ -264,11 +270,13 @@ def large_arrays(stage):
 
 def test_one_excerpt_is_one_artifact_however_it_was_come_by():
     whole = Synthetic(VITS16)
-    assert Excerpt(Excerpt(whole, (0, 6, 11)), (0,)).digest == Excerpt(whole, (0,)).digest
+    assert (
+        BlockSubset(BlockSubset(whole, (0, 6, 11)), (0,)).digest == BlockSubset(whole, (0,)).digest
+    )
 
 
 def test_the_file_of_a_whole_model_returns_what_the_exported_one_does(store):
-    part = Excerpt(Synthetic(VITS16), (0, 1))
+    part = BlockSubset(Synthetic(VITS16), (0, 1))
     pipe = Pipeline(part.variant, part, store)
     whole, exported = pipe.whole_file(), pipe.stage("onnx")
     assert whole.path.stat().st_size < 1 << 20 < (whole.path.parent / DATA).stat().st_size

@@ -1,1 +1,1 @@
-"""Tests of pytest_plugin."""
+"""The suite as a plugin of pytest: what is selected, and how a test's outcome is told."""

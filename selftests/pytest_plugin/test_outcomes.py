@@ -1,13 +1,13 @@
 """What becomes of a test is told in one word, with its reason and what it is about."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-
 from dinov3_parity.fixtures.pytest_plugin.outcomes import Outcomes, Standing, exit_of, name_of, tell
 from dinov3_parity.parity.inputs.drawn import Input
-from selftests.records.test_divergence import clean, taken, with_faults
+from msgspec.structs import replace
+
+from selftests.support.measurements import clean, taken, with_faults
 
 
 def report(when, outcome, words=None, properties=(), name="t.py::test[a]"):

@@ -3,14 +3,13 @@
 import re
 
 import pytest
-
 from dinov3_parity.fixtures.pytest_plugin import keyword
-from dinov3_parity.fixtures.pytest_plugin.collection import LAYERS
-from dinov3_parity.fixtures.pipeline.pipeline import STAGES
-from dinov3_parity.parity.layout import layout
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.fixtures.stages.registry import stages
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
+from dinov3_parity.parity.layers import LAYERS
 
-NAMES = (*VARIANTS, *STAGES, *LAYERS)
+NAMES = (*VARIANTS, *stages(), *LAYERS)
 
 
 def collected(run_pytest, expression: str) -> set[str]:
@@ -74,7 +73,7 @@ def test_sizes_of_the_releases(name, entries, millions):
     """Numbers stored in a release, masks and periods included."""
     import math
 
-    found = layout(VARIANTS[name])
+    found = VIT.layout(VARIANTS[name])
     assert len(found) == entries
     assert sum(map(math.prod, found.values())) / 1e6 == pytest.approx(millions, abs=0.01)
 
@@ -99,7 +98,7 @@ def test_what_denies_full_asks_for_no_more_blocks(run_pytest):
 
 
 def test_the_cells_of_the_matrix_are_not_collected_here(run_pytest):
-    assert "parity/cells" not in run_pytest("--collect-only", "-q").out
+    assert "parity/matrix" not in run_pytest("--collect-only", "-q").out
 
 
 def about(lines):
@@ -120,7 +119,9 @@ def test_a_stage_is_not_a_part_of_a_tests_name(run_pytest, stage):
 
 
 def test_of_the_suites_own_tests_a_stage_and_a_layer_are_words_like_others(run_pytest):
-    shown = run_pytest("selftests/stages/test_stages.py", "--collect-only", "-q", "-k", "onnx or streamed")
+    shown = run_pytest(
+        "selftests/stages/test_stages.py", "--collect-only", "-q", "-k", "onnx or streamed"
+    )
     assert shown.out.count("test_onnx_accepts_the_export") == 3
 
 

@@ -1,1 +1,1 @@
-"""Tests of records."""
+"""Records of a run: written, read back, merged, joined, and where they first depart."""

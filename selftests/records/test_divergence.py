@@ -1,39 +1,12 @@
 """The first divergence follows the dataflow, not the order of a list."""
 
-from dataclasses import replace
-
 import pytest
-
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.records import divergence
-from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, measurement
-from dinov3_parity.parity.taps import TAPS
-from dinov3_parity.parity.yardstick import Comparison
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
+from msgspec.structs import replace
 
-
-def taken(tap, ratio, block=0, stage="equimo", mode=ISOLATED, problem=""):
-    comparison = Comparison(
-        ratio=ratio, floor=1e-7, floor_setter="meta", floor_alone=1e-7, max_abs=1e-6,
-        max_abs_index=(0,), rel_max=1e-6, cosine=1.0, limit=4.0, token=(0, 0), token_ratio=ratio,
-        token_limit=6.0, problem=problem,
-    )  # fmt: skip
-    return measurement(
-        comparison, Input(1, (2, 2)), variant="vits16", stage=stage, mode=mode, block=block,
-        tap=tap, runtime="", fault=None, layer="blocks",
-    )  # fmt: skip
-
-
-def clean(block=0):
-    return [taken(tap.name, 0.9, block) for tap in TAPS.values() if tap.part == "block"]
-
-
-def with_faults(**ratios):
-    return [
-        replace(m, ratio=ratios[m.tap], token_ratio=ratios[m.tap], passed=False)
-        if m.tap in ratios
-        else m
-        for m in clean()
-    ]
+from selftests.support.measurements import clean, taken, with_faults
 
 
 def test_all_clean_is_no_divergence():
@@ -71,10 +44,10 @@ def test_a_problem_is_told_in_its_words():
     assert "attn.q (isolated): absent" in str(divergence.first([broken]))
 
 
-@pytest.mark.parametrize("tap", [t.name for t in TAPS.values()])
+@pytest.mark.parametrize("tap", [t.name for t in VIT.taps.values()])
 def test_the_tap_table_is_a_graph_without_circles(tap):
-    assert tap not in divergence.ancestors(tap)
-    assert all(name in TAPS for name in TAPS[tap].after)
+    assert tap not in VIT.ancestors(tap)
+    assert all(name in VIT.taps for name in VIT.taps[tap].after)
 
 
 @pytest.mark.parametrize("layer", ["runtime", "release", "streamed", "external"])

@@ -7,8 +7,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-
-from dinov3_parity.parity.records import measurement
+from dinov3_parity.parity.records import lines
 from dinov3_parity.parity.records.run_folder import MEASUREMENTS, RUN
 
 WARM_ONNX = """
@@ -43,7 +42,7 @@ def test_onnx_on_a_warm_store_imports_neither_torch_nor_jax(run_pytest, warm):
 def records(folder):
     return [
         (m.variant, m.stage, m.mode, m.block, m.tap, str(m.input), m.runtime, m.layer)
-        for m in measurement.read(folder / MEASUREMENTS)
+        for m in lines.read(folder / MEASUREMENTS)[0]
     ]
 
 
@@ -76,7 +75,7 @@ def test_two_workers_lose_and_double_nothing(run_pytest, warm, tmp_path):
     assert known == became(tmp_path / "alone") and len(known) > 16
     assert {outcome for outcome, _ in known.values()} == {"passed"}
     assert {test["words"] for test in run["tests"]} == {""}
-    _tells_the_strongest(known, measurement.read(tmp_path / "report" / MEASUREMENTS))
+    _tells_the_strongest(known, lines.read(tmp_path / "report" / MEASUREMENTS)[0])
     cases = ElementTree.parse(tmp_path / "junit.xml").iter("testcase")
     for_ci = {
         case.get("name"): [(one.get("name"), one.get("value")) for one in case.iter("property")]
@@ -112,13 +111,13 @@ def test_what_a_killed_run_left_behind_is_not_mixed_in(run_pytest, warm, tmp_pat
         (left / f"{name}.accounts").write_text("that, too\n")
     shown = run_pytest("-k", "vits16 and meta")
     assert shown.code == 0, shown.out
-    assert {m.stage for m in measurement.read(tmp_path / "report" / MEASUREMENTS)} == {"meta"}
+    assert {m.stage for m in lines.read(tmp_path / "report" / MEASUREMENTS)[0]} == {"meta"}
 
 
 NOTHING_MAPPED = """
 import sys, pytest
-from fixtures import plugin
-plugin.eqx_arrays = lambda path: {}
+from dinov3_parity.fixtures.pytest_plugin import fixtures
+fixtures.eqx_arrays = lambda path: {}
 sys.exit(pytest.main(sys.argv[1:]))
 """
 
@@ -145,7 +144,7 @@ def test_the_suites_own_tests_leave_no_report(run_pytest, tmp_path):
 
 STOPPED = """
 import os
-from fixtures.meta import Meta
+from dinov3_parity.fixtures.stages.meta.vit import Meta
 
 class Interrupted(Meta):
     name = "stopped"
@@ -183,8 +182,8 @@ def test_a_worker_that_died_is_told_of_the_test_that_it_ran(run_pytest, warm, tm
 
 IGNORED_MASK = """
 import sys, pytest
-from fixtures import transfer
-transfer.TRANSFORMS = {**transfer.TRANSFORMS, "masked": lambda bias, mask: bias}
+from dinov3_parity.fixtures.stages import weight_map
+weight_map.TRANSFORMS = {**weight_map.TRANSFORMS, "masked": lambda bias, mask: bias}
 sys.exit(pytest.main(sys.argv[1:]))
 """
 
@@ -196,7 +195,7 @@ def test_an_ignored_bias_mask_is_found_and_named_at_k_of_block_0(run_pytest, tmp
     shown = run_pytest("-k", selected, store=tmp_path / "store", program=("-c", IGNORED_MASK))
     assert shown.code == pytest.ExitCode.TESTS_FAILED, shown.out
     assert "vits16: equimo departs from meta at block 0, attn.k_proj (isolated)" in shown.out
-    found = list(measurement.read(tmp_path / "report" / MEASUREMENTS))
+    found = lines.read(tmp_path / "report" / MEASUREMENTS)[0]
     at_block_0 = [m for m in found if m.block == 0]
     before = {"input", "norm1", "attn.q_proj", "attn.v_proj", "attn.q"}
     assert {m.tap for m in at_block_0 if not m.passed}.isdisjoint(before)
@@ -208,10 +207,10 @@ def test_the_vocabulary_imports_numpy_and_nothing_heavier():
     import subprocess
 
     modules = [
-        "variants", "layout", "taps", "inputs", "limits", "yardstick", "measurements",
-        "divergence", "contract", "profile", "picture", "gauge",
+        "families", "families.vit", "taps", "layers", "inputs.drawn", "yardstick", "records.measurement",
+        "records.divergence", "records.contract", "profile", "picture", "comparator",
     ]  # fmt: skip
-    code = "import sys\n" + "\n".join(f"import parity.{name}" for name in modules)
+    code = "import sys\n" + "\n".join(f"import dinov3_parity.parity.{name}" for name in modules)
     heavy = {"torch", "jax", "onnx", "onnxruntime", "pytest"}
     code += f"\nprint(sorted(set(sys.modules) & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -219,7 +218,7 @@ def test_the_vocabulary_imports_numpy_and_nothing_heavier():
 
 
 PORT = """
-from fixtures.meta import Meta
+from dinov3_parity.fixtures.stages.meta.vit import Meta
 
 class Right(Meta):
     name = "right"
@@ -261,7 +260,7 @@ def test_a_port_from_a_file_is_held_against_meta(run_pytest, warm, tmp_path, por
 
 
 LACKING = """
-from fixtures.meta import Meta
+from dinov3_parity.fixtures.stages.meta.vit import Meta
 
 class Absent(Meta):
     name = "absent"
@@ -317,7 +316,7 @@ def test_a_port_may_say_why_it_cannot_show_a_tap(run_pytest, warm, tmp_path):
 
 
 WRONG_ON_LARGE_INPUTS = """
-from fixtures.meta import Meta
+from dinov3_parity.fixtures.stages.meta.vit import Meta
 
 class Port(Meta):
     name = "rowwise"

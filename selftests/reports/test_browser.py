@@ -12,11 +12,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
-from dinov3_parity.parity.records import measurement
-from dinov3_parity.reports.pages import html, site
+from dinov3_parity.parity.records import lines
+from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.records.run_folder import MEASUREMENTS
-from selftests.support import recorded
+from dinov3_parity.reports.pages import html, site
+
+from selftests.support import recorded, recorded_matrix
 from selftests.support.browser import axe, browser, opened, paints  # noqa: F401 (fixtures)
 
 #: One process makes the pages and has the browser.
@@ -32,7 +33,7 @@ def made(tmp_path_factory):
 
     @cache
     def make(name: str) -> Path:
-        folder = getattr(recorded, name)(root / name)
+        folder = getattr(recorded_matrix if name == "matrix" else recorded, name)(root / name)
         before = [make("clean")] if name == "worse" else []
         site.gather([folder], before).write(folder)
         return folder
@@ -53,8 +54,8 @@ def overview(opened, made):  # noqa: F811
 
 
 @cache
-def recorded_in(folder: Path) -> list[measurement.Measurement]:
-    return list(measurement.read(folder / MEASUREMENTS))
+def recorded_in(folder: Path) -> list[Measurement]:
+    return lines.read(folder / MEASUREMENTS)[0]
 
 
 def visible(page, selector: str) -> list[str]:

@@ -1,12 +1,9 @@
 """Two runs beside each other: what changed, on the inputs that both have."""
 
-from dataclasses import replace
-
 import pytest
-
-from dinov3_parity.reports.pages import comparison
 from dinov3_parity.parity.records import reader
-from dinov3_parity.reports.pages.comparison import (
+from dinov3_parity.reports import changes as comparison
+from dinov3_parity.reports.changes import (
     BETTER,
     DEPARTS,
     GONE,
@@ -16,8 +13,10 @@ from dinov3_parity.reports.pages.comparison import (
     compare,
     figure,
 )
+from msgspec.structs import replace
+
 from selftests.support import recorded
-from selftests.records.test_divergence import clean, taken
+from selftests.support.measurements import clean, taken
 
 
 def kinds(before, after):

@@ -1,15 +1,16 @@
 """What speaks for a divergence is read off the records, and only what can have happened is suspected."""
 
 import subprocess
-from dataclasses import replace
 
 import pytest
-
-from dinov3_parity.parity.records import divergence
+from dinov3_parity.fixtures.stages.registry import called
 from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.records import divergence
 from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.reports.evidence import case, suspects
-from selftests.records.test_divergence import clean, taken, with_faults
+from msgspec.structs import replace
+
+from selftests.support.measurements import clean, taken, with_faults
 
 
 def on(m, drawn, ratio=None):
@@ -22,7 +23,7 @@ def on(m, drawn, ratio=None):
 
 
 def argued(found):
-    return case(divergence.first(found), found)
+    return case(divergence.first(found), found, called("vit"))
 
 
 def said(found):
@@ -47,7 +48,8 @@ def test_a_tap_that_is_told_as_given_was_compared_and_is_within():
     some = [taken("attn.logits", 70.0), taken("attn.q", 0.9)]
     assert "computed from: attn.q (0.9) within the limit; attn.k not compared." in said(some)
     behind = [*some, replace(taken("attn.k", 30.0), passed=False)]
-    found = replace(divergence.first(behind[:2]), parent="equimo")
+    behind = [replace(m, parent="equimo") for m in behind]
+    found = divergence.first(behind[:2])
     told = " ".join(case(found, behind).why)
     assert "attn.q (0.9) within the limit; attn.k over the limit, as equimo's." in told
     assert "enters here" not in said(some) + told

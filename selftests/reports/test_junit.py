@@ -1,9 +1,8 @@
 """The JUnit XML says what run.json says of each test, whatever its name holds."""
 
 import pytest
-from junitparser import JUnitXml
-
 from dinov3_parity.reports.texts import junit
+from junitparser import JUnitXml
 
 HOSTILE = "<b>&\"']]>\x00\x1b[31m\ud800\ufffe é\U0001f600"
 
@@ -46,7 +45,7 @@ def test_each_variant_is_a_suite_and_tests_of_none_have_their_own(tmp_path):
 
 def test_a_case_is_named_as_pytest_names_it(tmp_path):
     names = {
-        BLOCKS: ("dinov3_parity.parity.test_blocks", "test_every_tap[vits16-onnx]"),
+        BLOCKS: ("parity.test_blocks", "test_every_tap[vits16-onnx]"),
         "t.py::Class::test[a::b/c.py]": ("t.Class", "test[a::b/c.py]"),
         "t.py": ("t", "t.py"),
     }

@@ -1,16 +1,16 @@
 """What people paste holds together whatever is in it: summary, reproducer, annotations."""
 
 import re
-from dataclasses import replace
 
 import pytest
-
-from dinov3_parity.reports.texts import github, markdown
 from dinov3_parity.parity.records.header import filled
 from dinov3_parity.parity.records.reader import Run, joined, read
 from dinov3_parity.reports.pages.site import REPRODUCER, SUMMARY, Site
+from dinov3_parity.reports.texts import github, markdown
+from msgspec.structs import replace
+
 from selftests.support import recorded
-from selftests.records.test_divergence import clean, with_faults
+from selftests.support.measurements import clean, with_faults
 
 
 def site(found, **header):

@@ -5,21 +5,20 @@ import json
 import math
 from base64 import b64encode
 from collections import Counter
-from dataclasses import fields
 from hashlib import sha256
 
 import pytest
-
-from dinov3_parity.parity.records import divergence, measurement
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.matrix.cell import record
+from dinov3_parity.parity.records import divergence, lines, reader
 from dinov3_parity.parity.records.contract import declared, size
+from dinov3_parity.parity.records.header import Header, filled
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
-from dinov3_parity.parity.taps import BLOCK, TAPS, extent, taps_of
-from dinov3_parity.parity.variants import VARIANTS
-from dinov3_parity.parity.records import reader
-from dinov3_parity.parity.records.header import HEADER, filled
+from dinov3_parity.parity.taps import BLOCK, taps_of
+
 from selftests.support import browser as bench
-from selftests.support import recorded
+from selftests.support import recorded, recorded_matrix
 from selftests.support.recorded import HOSTILE, Place
 
 browser, opened = bench.browser, bench.opened
@@ -29,7 +28,7 @@ VITS16 = VARIANTS["vits16"]
 
 def read(folder):
     run = json.loads((folder / "run.json").read_text())
-    return run, list(measurement.read(folder / "measurements.jsonl"))
+    return run, lines.read(folder / "measurements.jsonl")[0]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +58,8 @@ def test_a_clean_run_compared_what_a_real_one_compares(clean):
     for stage in ("equimo", "mapped", "onnx"):
         shown = Counter((m.mode, m.block, m.tap) for m in found if m.stage == stage)
         for name in ("embedding", "blocks", "final norm", "chain"):
-            for (mode, where), taps in declared(name, VITS16, stage).items():
-                block = where if isinstance(where, int) else None
+            for (mode, where), taps in declared(name, VITS16).items():
+                block = where.index[0] if where.index else None
                 assert all(shown[mode, block, tap] >= 6 for tap in taps)
     assert {m.layer for m in found} == {
         "reference", "primitives", "blocks", "backbone", "runtime", "release",
@@ -79,8 +78,8 @@ def test_a_clean_run_holds_by_figures_around_one(clean):
 def test_figures_of_a_measurement_fit_together(clean):
     _, found = clean
     for m in found:
-        shape = extent(TAPS[m.tap], VITS16, m.batch, m.grid)
-        tokens = [shape[axis] for axis in TAPS[m.tap].token_axes]
+        shape = VIT.extent(VIT.taps[m.tap], VITS16, m.batch, m.grid)
+        tokens = [shape[axis] for axis in VIT.taps[m.tap].token_axes]
         assert all(at < n for at, n in zip(m.max_abs_index, shape, strict=True))
         assert all(at < n for at, n in zip(m.token, tokens, strict=True))
         assert m.token_ratio >= m.ratio * (1 - 1e-12) and m.floor_alone <= m.floor
@@ -110,7 +109,7 @@ def test_the_strongest_of_a_place_has_its_profile_and_the_profile_agrees(clean):
             best[at] = m
     for m in best.values():
         assert max(m.profile["tokens"]) == pytest.approx(m.token_ratio, rel=0.006, abs=1e-9)
-        assert (m.profile["image"] is None) == ("B" not in TAPS[m.tap].shape)
+        assert (m.profile["image"] is None) == ("B" not in VIT.taps[m.tap].shape)
         for axis in m.profile["along"].values():
             assert len(axis["ratio"]) <= 128 and axis["worst"] < axis["size"]
             share = max(axis["ratio"]) ** 2 / axis["size"] / m.ratio**2 if m.ratio else 0
@@ -119,7 +118,7 @@ def test_the_strongest_of_a_place_has_its_profile_and_the_profile_agrees(clean):
 
 def test_the_header_has_every_key_that_a_reader_relies_on_and_each_in_its_shape(clean):
     run, _ = clean
-    assert filled(run) == (run, []) and HEADER.keys() <= run.keys()
+    assert filled(run) == (run, []) and set(Header.__struct_fields__) <= run.keys()
 
 
 def test_the_same_seed_writes_the_same_and_another_writes_another(tmp_path):
@@ -132,7 +131,7 @@ def test_the_same_seed_writes_the_same_and_another_writes_another(tmp_path):
 
 def test_lines_have_the_fields_of_a_measurement_and_no_others(tmp_path):
     folder = recorded.huge(tmp_path, count=2_000)
-    known = {one.name for one in fields(Measurement)}
+    known = set(Measurement.__struct_fields__)
     for line in (folder / "measurements.jsonl").read_text().splitlines():
         assert known - {"profile"} <= set(json.loads(line)) <= known
 
@@ -156,8 +155,8 @@ def test_wrong_keys_spoil_in_each_block_what_is_computed_from_them(tmp_path, sta
     _, found = read(recorded.faulty(tmp_path))
     spoilt = {
         tap.name
-        for tap in taps_of(BLOCK, VITS16, stage)
-        if tap.name == "attn.k_proj" or "attn.k_proj" in divergence.ancestors(tap.name)
+        for tap in taps_of(BLOCK, VITS16)
+        if tap.name == "attn.k_proj" or "attn.k_proj" in VIT.ancestors(tap.name)
     }
     own = [m for m in found if m.stage == stage]
     for block in range(VITS16.depth):
@@ -232,14 +231,14 @@ def test_every_name_of_a_hostile_run_is_one(tmp_path):
 
 
 def test_a_matrix_has_every_verdict_that_a_cell_can_have(tmp_path):
-    recorded.matrix(tmp_path)
+    recorded_matrix.matrix(tmp_path)
     found = [
         record(json.loads(line))
         for file in tmp_path.rglob("cells.jsonl")
         for line in file.read_text().splitlines()
     ]
-    assert {one.cell.version for one in found} == set(recorded.VERSIONS)
-    assert {one.cell.opset for one in found} == set(recorded.OPSETS)
+    assert {one.cell.version for one in found} == set(recorded_matrix.VERSIONS)
+    assert {one.cell.opset for one in found} == set(recorded_matrix.OPSETS)
     told = {"ok", "drift", "unsupported", "crash", "low precision"}
     assert {one.verdict for one in found} == told
     assert all(one.ratio > one.limit for one in found if one.verdict == "drift")

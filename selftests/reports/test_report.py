@@ -5,23 +5,23 @@ import gzip
 import hashlib
 import json
 import re
-from dataclasses import replace
-from html import unescape
 
 import pytest
-
-from dinov3_parity.parity.records.measurement import CHAINED
-from dinov3_parity.parity.taps import TAPS
-from dinov3_parity.parity.variants import VARIANTS
-from dinov3_parity.reports.pages import address, html
-from dinov3_parity.reports.figures import costs, dataflow, digest, heatmap, thumbnails
-from dinov3_parity.reports.texts import terminal
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.records.header import filled
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.records.reader import Run, joined
 from dinov3_parity.parity.records.run_folder import costs as merged_costs
 from dinov3_parity.parity.records.run_folder import missing
+from dinov3_parity.reports import terminal
+from dinov3_parity.reports.figures import costs, dataflow, digest, heatmap, thumbnails
+from dinov3_parity.reports.pages import address, html
 from dinov3_parity.reports.pages.site import Site
-from selftests.records.test_divergence import clean, taken, with_faults
+from msgspec.structs import replace
+
+from selftests.support.measurements import clean, taken, with_faults
+from selftests.support.pages import loads_nothing, runs_what_it_names
 
 TOLD = {
     "failures": [], "costs": {"vits16": {
@@ -55,28 +55,6 @@ def page(tmp_path):
     return make
 
 
-def loads_nothing(page: str) -> bool:
-    """Whether a page asks for nothing and may not: by its own text and by its policy."""
-    text = re.sub(r"<script>.*?</script>", "", page, flags=re.S)
-    asks = re.search(r"(src|href)=[\"']?(https?:)?//|@import|url\(", text)
-    return not asks and "default-src 'none'" in allowed(page)
-
-
-def allowed(page: str) -> str:
-    """A page's Content-Security-Policy."""
-    return unescape(re.search('Policy" content="([^"]+)"', page)[1])
-
-
-def runs_what_it_names(page: str) -> bool:
-    """Whether a page's scripts are those of its policy, each by its hash, and no tag has one more."""
-    policy = allowed(page)
-    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.S)
-    hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
-    named = {f"'sha256-{one}'" for one in hashes} == set(re.findall(r"'sha256-[^']+'", policy))
-    allows = "unsafe-inline" in policy.split("script-src")[1] or "unsafe-eval" in policy
-    return named and not allows
-
-
 def test_a_clean_run_holds(page):
     shown = page(TOLD, clean())
     assert "<h1>vits16: equimo holds</h1>" in shown
@@ -90,6 +68,21 @@ def test_a_departure_is_named_first(page):
     first = shown[shown.index("Where it first breaks") : shown.index("<table")]
     assert "equimo departs from meta at block 0, attn.k (isolated): 700 times" in first
     assert "only q rotated" in shown  # a mistake of the catalogue that first shows there
+
+
+def test_stages_of_a_fork_stand_in_the_order_of_their_tree(page):
+    fork = {"right": "torch", "left onnx": "left", "torch": "", "left": "torch"}
+    found = [replace(m, stage=s, parent=parent) for s, parent in fork.items() for m in clean()]
+    pipeline = [{"name": "torch", "parent": ""}, {"name": "left", "parent": "torch"}]
+    shown = page(TOLD | {"pipeline": pipeline}, found)
+    order = ["torch", "left", "right", "left onnx"]
+    assert re.findall(r"<b>([a-z ]+)</b><span>holds", shown) == order
+    assert re.findall(r'<figure data-stage="([^"]+)"', shown) == order
+    after = re.findall(r'<li class="derived"><a [^>]+><b>([a-z ]+)</b>', shown)
+    assert after == ["left"]  # what stands beside what it does not derive from has no arrow
+    packed = re.search(r'id="digest">"([^"]+)"', shown)[1]
+    data = json.loads(gzip.decompress(base64.b64decode(packed)))
+    assert (data["stages"], data["references"]) == (order, ["torch"])
 
 
 def test_pages_load_nothing(tmp_path, page):
@@ -186,7 +179,7 @@ def test_every_tap_of_a_variant_stands_in_the_map_and_none_on_another(of):
         assert all(n.x + dataflow.WIDTH <= panel.width for n in panel.nodes)
         assert all(n.y + dataflow.HEIGHT <= panel.height for n in panel.nodes)
     names = [n.name for panel in panels for n in panel.nodes]
-    expected = [t.name for t in TAPS.values() if t.ffn in ("", of.ffn)]
+    expected = [t.name for t in VIT.taps.values() if VIT.has(of, t.only)]
     assert sorted(names) == sorted([*expected, "residual1"])  # where a block's halves meet
 
 

@@ -7,31 +7,31 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
 import pytest
-
 from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.reports.pages import deviations, html, matrix, site
-from dinov3_parity.reports.texts import terminal
 from dinov3_parity.parity.records.header import filled
-from dinov3_parity.reports.texts.junit import PAGE as JUNIT
 from dinov3_parity.parity.records.reader import Run, joined
-from selftests.support import recorded
+from dinov3_parity.reports import terminal
+from dinov3_parity.reports.pages import deviations, html, matrix, site
+from dinov3_parity.reports.texts.junit import PAGE as JUNIT
+from msgspec.structs import replace
+
 from selftests.conftest import ROOT
-from selftests.records.test_divergence import clean, taken
-from selftests.reports.test_report import loads_nothing, runs_what_it_names
-from selftests.reports.test_scoreboard import HEADER, board, trial
+from selftests.support import recorded, recorded_matrix
+from selftests.support.boards import HEADER, board, trial
+from selftests.support.measurements import PARENTS, clean, taken
+from selftests.support.pages import loads_nothing, runs_what_it_names
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for name in ("clean", "faulty", "worse", "matrix", "killed"):
-        getattr(recorded, name)(folder / name)
+        getattr(recorded_matrix if name == "matrix" else recorded, name)(folder / name)
     (folder / "faults").mkdir()
     (folder / "faults" / "faults.json").write_text(
         json.dumps(board(trial("a", 0)) | {"run": HEADER})
@@ -194,7 +194,11 @@ def test_names_with_markup_are_text_on_every_page(tmp_path, name):
 
 
 def test_a_variants_case_is_the_first_that_departs_in_its_pipeline():
-    found = [replace(m, stage=stage) for stage in ("onnx", "mapped") for m in one().run.found]
+    found = [
+        replace(m, stage=stage, parent=PARENTS[stage])
+        for stage in ("onnx", "mapped")
+        for m in one().run.found
+    ]
     found += [replace(m, variant="vitb16") for m in found]
     made = site.Site(joined([Run(Path("run"), filled({})[0], found, [])]))
     told = [(case.divergence.variant, case.divergence.stage) for case in made.cases]
@@ -228,7 +232,8 @@ def test_a_report_is_made_of_figures_and_names_out_of_range(tmp_path, fields):
 
 
 def test_a_report_is_made_without_a_framework(root, tmp_path):
-    code = "import sys; from dinov3_parity.fixtures.cli.main import main; main(sys.argv[1:]); print(sorted(sys.modules))"
+    code = "import sys; from dinov3_parity.fixtures.cli.main import main; "
+    code += "main(sys.argv[1:]); print(sorted(sys.modules))"
     words = ["report", str(root / "faulty"), "--out", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True

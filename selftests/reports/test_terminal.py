@@ -5,11 +5,13 @@ import subprocess
 import sys
 
 import pytest
-
 from dinov3_parity.parity.faults import catalogue, like_rounding
+
 from selftests.conftest import ROOT, Ran
 
 TINY = "vits16 and equimo and (release or mapping_table)"
+
+SNAPSHOTS = "dinov3_parity.fixtures.pytest_plugin.snapshots"
 
 
 @pytest.mark.parametrize("words", [(), ("-q",), ("-n", "2"), ("--co",)], ids=" ".join)
@@ -47,8 +49,8 @@ def snapped(tmp_path):
 
     def run(*words: str, **more: str) -> Ran:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "dinov3_parity.fixtures.pytest_plugin.snapshots", *words], cwd=tmp_path,
-            env=plain | {"PYTHONPATH": str(ROOT)} | more, text=True,
+            [sys.executable, "-m", "pytest", "-p", SNAPSHOTS, *words], cwd=tmp_path,
+            env=plain | {"PYTHONPATH": str(ROOT / "fixtures" / "package")} | more, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout)

@@ -1,11 +1,8 @@
 """An edge holds, departs, or repeats its parent's fault; a run holds only when nothing is missing."""
 
-from dataclasses import replace
-
 import pytest
-
-from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.records.header import filled
+from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.reports.verdicts import (
     DEPARTS,
     HOLDS,
@@ -15,7 +12,9 @@ from dinov3_parity.reports.verdicts import (
     edges,
     verdict,
 )
-from selftests.records.test_divergence import clean, taken
+from msgspec.structs import replace
+
+from selftests.support.measurements import PARENTS, clean, taken
 
 WRONG = {"attn.k": 700.0, "attn.logits": 300.0, "output": 80.0}
 
@@ -27,7 +26,9 @@ def block(stage, number=0, **ratios):
         for name, r in ratios.items()
     }
     return [
-        replace(m, stage=stage, ratio=r, token_ratio=r, passed=r <= 4)
+        replace(
+            m, stage=stage, parent=PARENTS.get(stage, "meta"), ratio=r, token_ratio=r, passed=r <= 4
+        )
         for m in clean(number)
         for r in [ratios.get(m.tap, 0.9)]
     ]

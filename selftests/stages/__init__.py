@@ -1,1 +1,1 @@
-"""Tests of stages."""
+"""Each stage's converter and runtime: what is shown at its taps is what it computes."""

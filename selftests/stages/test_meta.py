@@ -3,17 +3,19 @@
 import numpy as np
 import pytest
 import torch
-
-from dinov3_parity.fixtures.stages.meta.vit import Backbone, Meta, Qkv, backbone
 from dinov3_parity.fixtures.checkpoints.release import write
+from dinov3_parity.fixtures.stages.meta.modules import Backbone, Qkv
+from dinov3_parity.fixtures.stages.meta.vit import Meta, backbone
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
-from dinov3_parity.parity.taps import HEAD
-from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.yardstick import compare
+
 from selftests.support import hugging_face
 
 VITS16 = VARIANTS["vits16"]
+_, *BLOCKS, HEAD = VIT.places(VITS16)
 GRIDS = [Input(2, (2, 8), 1), Input(1, (14, 14), 2), Input(1, (5, 3), 4), Input(2, (1, 1), 5)]
 
 
@@ -64,8 +66,8 @@ def test_block_by_block_is_bit_equal_to_the_whole_model(vits16, drawn):
 def test_a_fresh_run_repeats_the_recording(vits16):
     recording = vits16.recording(GRIDS[0])
     stage = Meta(VITS16, vits16.checkpoint)
-    shown = stage.block(5, recording.block_input(5), GRIDS[0].grid)
-    part = recording.part(5, ISOLATED)
+    shown = stage.block(5, recording.given(BLOCKS[5]), GRIDS[0].grid)
+    part = recording.part(BLOCKS[5], ISOLATED)
     assert set(shown) == set(part)
     assert all(compare(part[tap], shown[tap]).ratio <= 1.2 for tap in part)
 

@@ -4,11 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.records.measurement import CHAINED
-from dinov3_parity.parity.taps import HEAD
 from dinov3_parity.parity.yardstick import compare
+
+_, *BLOCKS, HEAD = VIT.places(VARIANTS["vits16"])
 
 FORMS = ("size", "batch", "static")
 
@@ -34,7 +36,6 @@ def test_equimo_loads_the_archive_by_its_own_loader(vits16, tmp_path):
 def test_a_program_keeps_few_compiled_shapes_and_stays_right(monkeypatch):
     """Each holds memory mappings, of which a process may have only so many."""
     import jax.numpy as jnp
-
     from dinov3_parity.fixtures.graphs import jax_taps
 
     monkeypatch.setattr(jax_taps, "KEPT", 2)
@@ -69,14 +70,14 @@ def test_a_tapped_block_computes_what_the_untapped_block_does(vits16, name, draw
     import jax
 
     stage, recording = vits16.stage(name), vits16.recording(drawn)
-    tokens = recording.block_input(3)
+    tokens = recording.given(BLOCKS[3])
     tapped, plain = (stage.arguments(3, tokens, drawn.grid, tapped=t) for t in (True, False))
     with jax.disable_jit():
         assert np.array_equal(stage.program.plain(*tapped), stage.program.plain(*plain))
 
     compiled = np.asarray(eqx.filter_jit(stage.program.plain)(*plain))
     shown = stage.block(3, tokens, drawn.grid)["output"]
-    standard = recording.part(3)["output"]
+    standard = recording.part(BLOCKS[3])["output"]
     ratios = [compare(standard, output).ratio for output in (compiled, shown)]
     assert ratios[1] == pytest.approx(ratios[0], rel=0.05)
 
@@ -130,7 +131,6 @@ def test_the_three_files_agree_at_the_published_size(vits16):
 def test_the_model_of_every_size_has_the_mapped_models_arrays(vits16):
     """Composed anew, nothing copied or lost: the same arrays give the same features."""
     import jax
-
     from dinov3_parity.fixtures.stages.mapped.any_size import any_size
 
     mapped = vits16.stage("mapped")

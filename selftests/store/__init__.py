@@ -1,1 +1,1 @@
-"""Tests of store."""
+"""The store: an artifact is made once, handed out whole, and made anew when its key changes."""

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from dinov3_parity.fixtures.store import keys
-from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.store import keys
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.base import Place
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.variants import VARIANTS
 
 SMALL = replace(VARIANTS["vits16"], name="small", dim=128, heads=2, hidden=512, depth=1)
+BLOCK = Place("block", (0,))
 DRAWN = Input(1, (1, 2), seed=3)
 
 
@@ -49,30 +50,48 @@ def test_a_module_three_imports_away_is_part_of_the_key(checkout):
     before = keys.code("dinov3_parity.fixtures.stages.mapped.vit")
     edited = checkout / "parity" / "errors.py"
     after = code_after(
-        edited, "class ParityError(Exception):", "class ParityError(OSError):", "dinov3_parity.fixtures.stages.mapped.vit"
+        edited,
+        "class ParityError(Exception):",
+        "class ParityError(OSError):",
+        "dinov3_parity.fixtures.stages.mapped.vit",
     )
     assert after != before
 
 
-@pytest.mark.parametrize("file", ["parity/variants.py", "parity/layout.py", "parity/taps.py"])
+@pytest.mark.parametrize(
+    "file", ["parity/families/base.py", "parity/families/vit.py", "parity/families/vit_taps.py"]
+)
 def test_the_reference_depends_on_the_tables_of_the_model(checkout, file):
-    assert checkout / file in keys.closure("dinov3_parity.fixtures.reference.reference")
+    assert checkout / file in keys.closure("dinov3_parity.fixtures.reference.recorded")
 
 
 def test_what_a_function_imports_is_part_of_the_key(checkout):
     """The export imports the model of every size when it is called."""
-    assert checkout / "fixtures" / "any_size.py" in keys.closure("dinov3_parity.fixtures.stages.onnx.vit")
+    assert checkout / "fixtures" / "stages" / "mapped" / "any_size.py" in keys.closure(
+        "dinov3_parity.fixtures.stages.mapped.vit"
+    )
 
 
 def test_a_docstring_or_a_comment_remakes_nothing(checkout):
-    before = keys.code("dinov3_parity.fixtures.reference.reference")
-    edited = checkout / "fixtures" / "meta.py"
+    before = keys.code("dinov3_parity.fixtures.reference.recorded")
+    edited = checkout / "fixtures" / "stages" / "meta" / "modules.py"
     assert (
-        code_after(edited, "w3(silu(w1 x) * (w2 x)).", "Another text.", "dinov3_parity.fixtures.reference.reference")
+        code_after(
+            edited,
+            "w3(silu(w1 x) * (w2 x)).",
+            "Another text.",
+            "dinov3_parity.fixtures.reference.recorded",
+        )
         == before
     )
     assert (
-        code_after(edited, "class Mlp(", "# a comment\nclass Mlp(", "dinov3_parity.fixtures.reference.reference") == before
+        code_after(
+            edited,
+            "class Mlp(",
+            "# a comment\nclass Mlp(",
+            "dinov3_parity.fixtures.reference.recorded",
+        )
+        == before
     )
 
 
@@ -94,7 +113,7 @@ def test_the_store_hands_out_no_truth_of_another_variant(store):
     other = replace(SMALL, eps=1e-2)
     right, wrong = (Pipeline(v, Synthetic(v), store).recording(DRAWN) for v in (SMALL, other))
     assert right.folder != wrong.folder
-    gap = np.abs(right.part(0)["norm1"].truth - wrong.part(0)["norm1"].truth).max()
+    gap = np.abs(right.part(BLOCK)["norm1"].truth - wrong.part(BLOCK)["norm1"].truth).max()
     assert gap > 1e-3
 
 

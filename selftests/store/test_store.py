@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
 from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.store.store import MANIFEST, Store
 from dinov3_parity.parity.errors import ParityError
@@ -115,7 +114,7 @@ def test_pytest_says_so_too(run_pytest, tmp_path):
 MANY = """
 import sys, time
 from pathlib import Path
-from fixtures.store import Store
+from dinov3_parity.fixtures.store.store import Store
 def make(folder):
     time.sleep(0.3)
     (folder / "made-by").write_text(sys.argv[2])

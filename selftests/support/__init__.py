@@ -1,1 +1,1 @@
-"""Tests of support."""
+"""What several tests share: runs, files, pictures, servers and browsers made for them."""

@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-
 from dinov3_parity.fixtures.pytest_plugin.session import FILE_INPUTS
-from dinov3_parity.parity.records import contract, measurement
+from dinov3_parity.parity.families.base import Variant
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
-from dinov3_parity.parity.limits import LIMITS
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
-from dinov3_parity.parity.profile import POINTS
 from dinov3_parity.parity.inputs.strategies import SCALES, SMALL, SQUARE, WEIGHTS
-from dinov3_parity.parity.taps import TAPS, extent
-from dinov3_parity.parity.variants import Variant
+from dinov3_parity.parity.profile import POINTS
+from dinov3_parity.parity.records import contract, lines, older
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 from dinov3_parity.parity.yardstick import EPS32, ROUNDING
 
 #: What the ``quick`` profile draws.
@@ -88,8 +86,8 @@ def asked(variant: Variant, inputs: tuple[Input, ...] = INPUTS) -> list[Asked]:
 
     def ask(layer, name, declared, stage, words, inputs, runtime="") -> None:
         places = tuple(
-            Place(stage, mode, where if isinstance(where, int) else None, tap)
-            for (mode, where), taps in contract.declared(declared, variant, stage).items()
+            Place(stage, mode, where.index[0] if where.index else None, tap)
+            for (mode, where), taps in contract.declared(declared, variant).items()
             for tap in taps
         )
         test = f"parity/test_{layer}.py::test_{name}[{variant.name}{words}]"
@@ -155,12 +153,10 @@ class Known:
 
     def __init__(self, variant: Variant, inputs: Iterable[Input], seed: int):
         self.inputs = {drawn: row for row, drawn in enumerate(dict.fromkeys(inputs))}
-        declared = contract.declared("reference", variant, "meta")
+        declared = contract.declared("reference", variant)
         places = [(mode, where, tap) for (mode, where), taps in declared.items() for tap in taps]
-        places += [(CHAINED, block, NEW) for block in range(variant.depth)]
-        own = [
-            (mode, where if isinstance(where, int) else None, tap) for mode, where, tap in places
-        ]
+        places += [(CHAINED, block, NEW) for block in VIT.repeated(variant)]
+        own = [(mode, where.index[0] if where.index else None, tap) for mode, where, tap in places]
         self.places = {place: column for column, place in enumerate(own)}
         rng = stream(seed, variant.name, "reference")
         shape = len(self.inputs), len(own)
@@ -184,26 +180,28 @@ class Known:
         )
 
 
-def lines(
+def told(
     test: Asked, known: Known, seed: int, factors: Factors
 ) -> Iterator[tuple[Input, list[Fields]]]:
     """The fields of what a test records, input by input."""
     rng = stream(seed, test.test)
     sizes, token_axes = _extents(test)
     figures = _figures(test, known, rng, factors, sizes, token_axes)
-    taps = [(TAPS[place.tap], TAPS[place.tap].token_axes) for place in test.places]
+    taps = [(VIT.taps[place.tap], VIT.taps[place.tap].token_axes) for place in test.places]
     for row, drawn in enumerate(test.inputs):
         now, found = {name: values[row].tolist() for name, values in figures.items()}, []
         for k, (place, (tap, axes)) in enumerate(zip(test.places, taps, strict=True)):
             fields = {
-                "variant": test.variant.name, "stage": place.stage, "mode": place.mode,
-                "block": place.block, "tap": place.tap, "batch": drawn.batch, "grid": drawn.grid,
+                "family": "vit", "variant": test.variant.name, "stage": place.stage,
+                "parent": older.PARENTS[place.stage], "mode": place.mode, "tap": place.tap,
+                "place": tap.part if place.block is None else f"block {place.block}",
+                "batch": drawn.batch, "grid": drawn.grid,
                 "seed": drawn.seed, "ratio": now["ratio"][k], "floor": now["floor"][k],
                 "floor_setter": now["setter"][k], "floor_alone": now["alone"][k],
                 "max_abs": now["max_abs"][k], "max_abs_index": now["index"][k][: len(tap.shape)],
                 "rel_max": now["rel_max"][k], "cosine": now["cosine"][k],
-                "limit": LIMITS[tap.name].whole, "token": [now["token"][k][axis] for axis in axes],
-                "token_ratio": now["token_ratio"][k], "token_limit": LIMITS[tap.name].token,
+                "limit": tap.limit.whole, "token": [now["token"][k][axis] for axis in axes],
+                "token_ratio": now["token_ratio"][k], "token_limit": tap.limit.token,
                 "passed": now["passed"][k], "runtime": test.runtime, "fault": None,
                 "layer": test.layer, "content": drawn.content, "scale": drawn.scale, "problem": "",
             }  # fmt: skip
@@ -224,8 +222,8 @@ def _figures(
     """The figures of a test, each (inputs, places); ``stronger`` is what was so than all before."""
     scale, floor, setter, alone = known.at(test)
     shape, meta = scale.shape, test.stage == "meta"
-    limit = np.array([LIMITS[place.tap].whole for place in test.places])
-    token_limit = np.array([LIMITS[place.tap].token for place in test.places])
+    limit = np.array([VIT.taps[place.tap].limit.whole for place in test.places])
+    token_limit = np.array([VIT.taps[place.tap].limit.token for place in test.places])
     per_token = np.where(token_axes, sizes, 1)
     ratio = rng.lognormal(math.log(HONEST.get(test.stage, 1)), 0.16, shape)
     ratio = np.minimum(ratio, 0.6 * limit)
@@ -257,16 +255,18 @@ def _extents(test: Asked) -> tuple[np.ndarray, np.ndarray]:
     names = [place.tap for place in test.places]
     for drawn in test.inputs:
         for name in dict.fromkeys(names):
-            own = extent(TAPS[name], test.variant, drawn.batch, drawn.grid)
+            own = VIT.extent(VIT.taps[name], test.variant, drawn.batch, drawn.grid)
             shapes[drawn, name] = own + (1,) * (4 - len(own))
     sizes = np.array([[shapes[drawn, name] for name in names] for drawn in test.inputs])
-    return sizes, np.array([[axis in TAPS[name].token_axes for axis in range(4)] for name in names])
+    return sizes, np.array(
+        [[axis in VIT.taps[name].token_axes for axis in range(4)] for name in names]
+    )
 
 
 def profile(fields: Fields, sizes: list[int], rng: np.random.Generator) -> dict[str, Any]:
     """Figures of one measurement's tokens, heads and channels, as ``parity.profile`` has them: the
     worst token has the token ratio, and the mean square along an axis is that of the whole."""
-    tap, ratio, token = TAPS[fields["tap"]], fields["ratio"], fields["token"]
+    tap, ratio, token = VIT.taps[fields["tap"]], fields["ratio"], fields["token"]
     image = token[0] if "B" in tap.shape else None
     axes = [axis for axis in tap.token_axes if tap.shape[axis] != "B"]
     tokens = np.full(math.prod(sizes[axis] for axis in axes), fields["token_ratio"])
@@ -303,13 +303,13 @@ def measured(
         for variant in dict.fromkeys(test.variant for test in tests)
     }
     for test in tests:
-        for drawn, found in lines(test, known[test.variant], seed, factors or {}):
+        for drawn, found in told(test, known[test.variant], seed, factors or {}):
             yield test, drawn, found
 
 
 def groups_of(*what: Any) -> list[Group]:
     return [
-        (test, drawn, [measurement.measured(fields) for fields in found])
+        (test, drawn, [lines.measured(fields) for fields in found])
         for test, drawn, found in measured(*what)
     ]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
-from dinov3_parity.parity.variants import Variant
+from dinov3_parity.parity.families.base import Variant
 
 #: Meta's names to those of transformers' port, within a block.
 _NAMES = {

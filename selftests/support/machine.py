@@ -1,4 +1,4 @@
-"""What the children of ``test_machine`` do: each is a process that can be killed, crowded or starved.
+"""What the children of ``selftests.machine`` do: each is a process that can be killed or starved.
 
 A child imports what it needs, says "ready", waits for a line, does its part and says in one line of
 JSON what came of it. A condition that its user must act on ends it with code 2 and one paragraph, as
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dinov3_parity.fixtures.store.store import Store
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.families import VARIANTS
 
 #: A model as small as the real converters take it: 4 MB as an ``equimo`` artifact, half a second.
 SMALL = replace(
@@ -35,8 +35,8 @@ def write_thing(folder: Path) -> None:
 
 
 def _pipeline(store: Store):
-    from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
     from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+    from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 
     return Pipeline(SMALL, Synthetic(SMALL), store)
 
@@ -52,13 +52,13 @@ def _settings(root: str) -> None:
 
 def _load(what: str) -> None:
     """Import what a stage's making needs, so that the making alone lies between go and result."""
-    from dinov3_parity.fixtures.pipeline.pipeline import STAGES
+    from dinov3_parity.fixtures.stages.registry import stages
 
     if what == "recording":
         import dinov3_parity.fixtures.stages.meta.vit  # noqa: F401
-    while what in STAGES and what != "meta":
-        STAGES[what].load()
-        what = STAGES[what].parent
+    while what in stages() and what != "meta":
+        stages()[what].load(SMALL.family)
+        what = stages()[what].parent
 
 
 def _drawn():
@@ -102,11 +102,11 @@ def _note(file: Path, word: str) -> None:
 
 
 def _instrument(file: Path, what: str, company: int) -> None:
-    from dinov3_parity.fixtures.pipeline.pipeline import STAGES
+    from dinov3_parity.fixtures.stages.registry import stages
 
     for name in ("equimo", "mapped"):
-        if name == what or STAGES[what].parent == name:
-            module = STAGES[name].load()
+        if name == what or stages()[what].parent == name:
+            module = stages()[name].load(SMALL.family)
             module.make = _counted(module.make, name, file, company)
 
 
@@ -124,13 +124,12 @@ def judge(root: str, stages: list[str]) -> dict:
     """What the suite says of stages in this store: every comparison's ratio, and whether all hold."""
     _settings(root)
     from dinov3_parity.fixtures.faults.trial import measured
-    from dinov3_parity.parity.taps import EMBED, HEAD
 
     _ready()
     store = Store(Path(root))
     pipe = _pipeline(store)
-    reference, places = pipe.recording(_drawn()), (EMBED, *range(SMALL.depth), HEAD)
-    found = {name: measured(pipe.stage(name), reference, places, name) for name in stages}
+    reference = pipe.recording(_drawn())
+    found = {name: measured(pipe.stage(name), reference, pipe.places, name) for name in stages}
     return {
         "holds": all(m.passed for one in found.values() for m in one),
         "ratios": {name: [m.ratio for m in one] for name, one in found.items()},

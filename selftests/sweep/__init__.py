@@ -1,1 +1,1 @@
-"""Tests of sweep."""
+"""A pass over the blocks says how far it has come, on a terminal and elsewhere."""

@@ -5,13 +5,13 @@ import mmap
 
 import psutil
 import pytest
-
-from dinov3_parity.fixtures.sweep.cost_recorder import Logbook, Memory
+from dinov3_parity.fixtures.sweep.cost_recorder import CostRecorder, Memory
 from dinov3_parity.fixtures.sweep.progress import Display
-from dinov3_parity.parity.taps import EMBED, HEAD
-from dinov3_parity.parity.variants import VARIANTS, excerpt
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
 
 VIT7B16 = VARIANTS["vit7b16"]
+EMBED, *BLOCKS, HEAD = VIT.places(VIT7B16)
 
 
 class Screen(io.StringIO):
@@ -44,7 +44,7 @@ def test_a_plain_line_says_block_stage_time_and_memory(clock):
     display, lines = shown(clock)
     display.tell(VIT7B16, EMBED, "reference")
     clock.now = 60.0
-    display.tell(VIT7B16, 19, "onnx")
+    display.tell(VIT7B16, BLOCKS[19], "onnx")
     assert lines == [
         "vit7b16 block 19 of 40 · onnx · 1:00 elapsed · 1:06 remaining · 3.0 GiB resident"
     ]
@@ -54,7 +54,7 @@ def test_plain_lines_are_ten_seconds_apart(clock):
     display, lines = shown(clock)
     for second in range(41):
         clock.now = float(second)
-        display.tell(VIT7B16, second % 40, "meta")
+        display.tell(VIT7B16, BLOCKS[second % 40], "meta")
     assert len(lines) == 4
 
 
@@ -63,24 +63,24 @@ def test_a_line_says_which_of_the_runs_tests_it_is(clock):
     display.turn = lambda: "test 3 of 37"
     display.tell(VIT7B16, EMBED, "reference")
     clock.now = 11.0
-    display.tell(VIT7B16, 1, "equimo")
+    display.tell(VIT7B16, BLOCKS[1], "equimo")
     assert lines[0].startswith("test 3 of 37 · vit7b16 block 1 of 40 · equimo")
 
 
 def test_an_excerpt_is_told_by_the_numbers_of_the_release(clock):
     display, lines = shown(clock)
-    part = excerpt(VIT7B16, (0, 20, 39))
+    part = VIT.subset(VIT7B16, (0, 20, 39))
     display.tell(part, EMBED, "reference")
     clock.now = 11.0
-    display.tell(part, 1, "equimo")
+    display.tell(part, BLOCKS[1], "equimo")
     assert lines[0].startswith("vit7b16 block 20 of 40 · equimo")
 
 
 def test_a_pass_that_was_taken_up_reckons_with_what_it_did_itself(clock):
     display, lines = shown(clock)
-    display.tell(VIT7B16, 29, "reference")
+    display.tell(VIT7B16, BLOCKS[29], "reference")
     clock.now = 50.0
-    display.tell(VIT7B16, 34, "reference")
+    display.tell(VIT7B16, BLOCKS[34], "reference")
     assert "0:50 elapsed · 1:10 remaining" in lines[0]  # 10 s a block, five blocks and the head
 
 
@@ -95,10 +95,10 @@ def test_a_terminal_has_a_live_line_and_it_is_gone_when_the_pass_has_ended(clock
     assert display.stream.getvalue().endswith("\x1b[2K") and lines == []
 
 
-def test_the_logbook_sums_what_each_stage_took_by_the_releases_numbers():
-    log, part = Logbook(), excerpt(VIT7B16, (0, 20, 39))
+def test_the_cost_recorder_sums_what_each_stage_took_by_the_releases_numbers():
+    log, part = CostRecorder(), VIT.subset(VIT7B16, (0, 20, 39))
     for _ in range(2):
-        with log.passing(part), log.working(part, 1, "onnx"):
+        with log.passing(part), log.working(part, BLOCKS[1], "onnx"):
             pass
     assert list(log.seconds["vit7b16"]["onnx"]) == ["20"]
     assert log.seconds["vit7b16"]["onnx"]["20"] > 0

@@ -1,1 +1,1 @@
-"""Tests of workflow."""
+"""The guide's steps as commands: each file is accepted upstream, or the refusal says why."""

@@ -15,17 +15,17 @@ from dataclasses import replace
 import hypothesis
 import numpy as np
 import pytest
-from hypothesis import settings
-
 from dinov3_parity.fixtures.pytest_plugin.session import SESSION
+from dinov3_parity.fixtures.stages.protocol import State, run
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.base import MARGIN, Place
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.inputs.drawn import parse
-from dinov3_parity.parity.limits import LIMITS, MARGIN
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
 from dinov3_parity.parity.inputs.strategies import plan
-from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, TAPS, taps_of
-from dinov3_parity.parity.taps import CHAINED as HANDED_ON
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
+from dinov3_parity.parity.taps import BLOCK, EMBED, HEAD, taps_of
 from dinov3_parity.parity.yardstick import Comparison, compare
+from hypothesis import settings
 
 VITS16 = VARIANTS["vits16"]
 PORTS = ("equimo", "mapped", "onnx")
@@ -99,7 +99,7 @@ def pipe(request):
 def distribution(request):
     found = Distribution()
     yield found
-    folder = request.config.stash[SESSION].scribe.folder
+    folder = request.config.stash[SESSION].writer.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "calibration.json").write_text(json.dumps(found.summary(), indent=1))
 
@@ -124,11 +124,11 @@ def over_worst_chains(test):
 def test_honest_stages_stay_within_the_limits_isolated(pipe, distribution, drawn):
     reference, block = pipe.computed(drawn), drawn.seed % VITS16.depth
     strengths = dict.fromkeys(PORTS, 0.0)
-    for place, part in ((EMBED, EMBED), (block, BLOCK), (HEAD, HEAD)):
+    for place in (Place(EMBED), Place(BLOCK, (block,)), Place(HEAD)):
         standards = reference.part(place)
         for name in PORTS:
-            shown = _shown(pipe.stage(name), reference, place)
-            for tap in taps_of(part, VITS16, name):
+            shown = run(pipe.stage(name), place, reference.state(place))
+            for tap in taps_of(place.part, VITS16):
                 found = compare(standards[tap.name], shown.get(tap.name))
                 strength = distribution.add(tap.name, name, ISOLATED, drawn, place, found)
                 strengths[name] = max(strength, strengths[name])
@@ -136,28 +136,17 @@ def test_honest_stages_stay_within_the_limits_isolated(pipe, distribution, drawn
     assert max(strengths.values()) <= 1
 
 
-def _shown(stage, reference, place):
-    if place == EMBED:
-        return stage.embed(reference.images)
-    if place == HEAD:
-        return stage.head(reference.block_input(VITS16.depth))
-    return stage.block(place, reference.block_input(place), reference.input.grid)
-
-
 @over_worst_chains
 def test_honest_stages_stay_within_the_limits_chained(pipe, distribution, drawn):
     reference = pipe.computed(drawn)
     strengths = dict.fromkeys(PORTS, 0.0)
     tokens = {name: pipe.stage(name).embed(reference.images)["tokens"] for name in PORTS}
-    for place in (*range(VITS16.depth), HEAD):
+    for place in reference.places[1:]:
         standards = reference.part(place, CHAINED)
         for name in PORTS:
-            stage = pipe.stage(name)
-            if place == HEAD:
-                shown, taps = stage.head(tokens[name]), standards
-            else:
-                shown, taps = stage.block(place, tokens[name], drawn.grid), HANDED_ON
-                tokens[name] = shown["output"]
+            shown = run(pipe.stage(name), place, State(tokens[name], reference.grid))
+            taps = standards if place.part == HEAD else VIT.parts[BLOCK].chained
+            tokens[name] = shown.get("output")
             for tap in taps:
                 found = compare(standards[tap], shown[tap])
                 strength = distribution.add(tap, name, CHAINED, drawn, place, found)
@@ -168,13 +157,13 @@ def test_honest_stages_stay_within_the_limits_chained(pipe, distribution, drawn)
 
 def test_every_limit_keeps_its_margin_over_what_was_found(distribution):
     """Runs last: what was measured above, and what the table says was measured once."""
-    for tap, limit in LIMITS.items():
+    for tap, limit in ((tap.name, tap.limit) for tap in VIT.taps.values()):
         assert limit.whole >= MARGIN * limit.strongest, tap
         assert limit.token >= MARGIN * limit.strongest_token, tap
     for tap, (whole, token) in distribution.largest().items():
-        assert LIMITS[tap].whole >= 1.2 * whole, f"{tap}: {whole}; see parity/limits.py"
-        assert LIMITS[tap].token >= 1.2 * token, f"{tap}: {token}; see parity/limits.py"
-
-
-def test_every_tap_has_a_limit():
-    assert list(LIMITS) == list(TAPS)
+        assert VIT.taps[tap].limit.whole >= 1.2 * whole, (
+            f"{tap}: {whole}; see parity/families/vit_taps.py"
+        )
+        assert VIT.taps[tap].limit.token >= 1.2 * token, (
+            f"{tap}: {token}; see parity/families/vit_taps.py"
+        )

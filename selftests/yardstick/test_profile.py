@@ -1,16 +1,15 @@
 """Where inside a tap a comparison erred: the same as computed plainly in float64."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-
-from dinov3_parity.parity.picture import draw, parted
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
+from dinov3_parity.parity.picture import draw
 from dinov3_parity.parity.profile import POINTS, profile
-from dinov3_parity.parity.taps import TAPS, extent
-from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.yardstick import compare, standard
-from selftests.records.test_divergence import taken
+from msgspec.structs import replace
+
+from selftests.support.measurements import taken
 
 VITS16 = VARIANTS["vits16"]
 
@@ -22,9 +21,9 @@ def rng():
 
 def measured(tap, rng, batch=2, grid=(2, 3)):
     """A standard of a tap, and what a stage with float32 errors of its own shows there."""
-    truth = rng.standard_normal(extent(TAPS[tap], VITS16, batch, grid))
+    truth = rng.standard_normal(VIT.extent(VIT.taps[tap], VITS16, batch, grid))
     noise = lambda: (1e-7 * rng.standard_normal(truth.shape)).astype(np.float32)
-    known = standard(tap, truth, {"meta": truth.astype(np.float32) + noise()})
+    known = standard(VIT.taps[tap], truth, {"meta": truth.astype(np.float32) + noise()})
     return known, truth.astype(np.float32) + noise()
 
 
@@ -36,10 +35,10 @@ def test_tokens_are_those_of_the_worst_ones_image_and_the_largest_is_the_compari
     one = compare(known, shown)
     told = profile(known, shown, one.token)
     assert max(told["tokens"]) == pytest.approx(one.token_ratio, rel=0.005)
-    axes = TAPS[tap].token_axes
+    axes = VIT.taps[tap].token_axes
     inside = tuple(k for k in range(shown.ndim) if k not in axes)
     errors = np.sqrt(np.square(shown - known.truth).mean(inside)) / known.floor.tokens
-    if "B" in TAPS[tap].shape:
+    if "B" in VIT.taps[tap].shape:
         assert told["image"] == one.token[0]
         errors = errors[one.token[0]]
     assert told["tokens"] == pytest.approx(np.atleast_1d(errors), rel=0.006)
@@ -53,7 +52,7 @@ def test_along_an_axis_the_error_of_a_place_is_over_all_tokens(tap, names, rng):
     known, shown = measured(tap, rng)
     told = profile(known, shown, compare(known, shown).token)["along"]
     assert list(told) == names
-    axis = TAPS[tap].shape.index(
+    axis = VIT.taps[tap].shape.index(
         {"head": "h", "channel": "D" if tap == "norm1" else "d"}[names[-1]]
     )
     others = tuple(k for k in range(shown.ndim) if k != axis)
@@ -124,7 +123,9 @@ def test_the_picture_of_many_tokens_has_shades_from_half_the_limit():
 def test_tokens_are_parted_as_the_tap_table_has_them(tap, sizes, rng):
     known, shown = measured(tap, rng)
     tokens = profile(known, shown, compare(known, shown).token)["tokens"]
-    assert {name: len(part) for name, part in parted(VITS16, tap, tokens).items()} == sizes
+    assert {
+        name: len(part) for name, part in VIT.split(VITS16, VIT.taps[tap], tokens).items()
+    } == sizes
 
 
 def test_a_channel_that_holds_next_to_nothing_is_not_named():

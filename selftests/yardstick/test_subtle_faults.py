@@ -10,17 +10,18 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch.nn.functional as F
-
-from dinov3_parity.fixtures.stages.meta import vit as meta
+from dinov3_parity.fixtures.stages.meta import modules as meta
 from dinov3_parity.fixtures.stages.meta.vit import Meta
-from dinov3_parity.parity.records.divergence import ancestors
 from dinov3_parity.parity.comparator import published_gate
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.base import Place
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.inputs.strategies import TRAPS
-from dinov3_parity.parity.variants import VARIANTS
 from dinov3_parity.parity.yardstick import compare
 
 VITS16 = VARIANTS["vits16"]
 BLOCK = 6
+PLACE = Place("block", (BLOCK,))
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def eps_of_1e_6(checkpoint):
 @contextmanager
 def attention_scale_off_by_1e_5(checkpoint):
     """Where attention is fused and where its logits are computed to be shown."""
-    fused, explained = F.scaled_dot_product_attention, meta.Attention._explained
+    fused, explained = F.scaled_dot_product_attention, meta.Attention.explained
     off = np.float32(1 + 1e-5)
     with (
         mock.patch.object(
@@ -42,7 +43,7 @@ def attention_scale_off_by_1e_5(checkpoint):
             lambda q, k, v: fused(q, k, v, scale=float(off) * q.shape[-1] ** -0.5),
         ),
         mock.patch.object(
-            meta.Attention, "_explained",
+            meta.Attention, "explained",
             staticmethod(lambda q, k, v, tap, how: explained(q * off, k, v, tap, how)),
         ),
     ):  # fmt: skip
@@ -79,13 +80,13 @@ def test_a_subtle_fault_is_over_its_limit_where_it_is(vits16, name, drawn):
     reference = vits16.recording(drawn)
     with inject(vits16.checkpoint) as faulty:
         shown = faulty.embed(reference.images)
-        taps = {tap: compare(reference.part("embed")[tap], shown[tap]) for tap in shown}
-        shown = faulty.block(BLOCK, reference.block_input(BLOCK), drawn.grid)
-    standards = reference.part(BLOCK)
+        taps = {tap: compare(reference.part(Place("embed"))[tap], shown[tap]) for tap in shown}
+        shown = faulty.block(BLOCK, reference.given(PLACE), drawn.grid)
+    standards = reference.part(PLACE)
     taps |= {tap: compare(standards[tap], shown[tap]) for tap in shown}
     for tap in at:
         assert not taps[tap].passed, f"{tap}: {taps[tap].ratio}"
-    before = {tap for tap in taps if not any(one in ancestors(tap) | {tap} for one in at)}
+    before = {tap for tap in taps if not any(one in VIT.ancestors(tap) | {tap} for one in at)}
     if "rope.sin" not in at:
         assert all(taps[tap].passed for tap in before)
     gate = published_gate(shown["output"][:, 0], standards["output"].meta[:, 0])

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from dinov3_parity.parity import yardstick
+from dinov3_parity.parity.families.vit import VIT
+from dinov3_parity.parity.yardstick import EPS32, compare, rms, standard
 from hypothesis import given
 from hypothesis import strategies as st
-
-from dinov3_parity.parity import yardstick
-from dinov3_parity.parity.yardstick import EPS32, compare, rms, standard
 
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(2, 33))
 
@@ -23,8 +23,8 @@ def test_ratio_is_the_error_in_units_of_the_floor(truth, factor):
     rng = np.random.default_rng(0)
     meta = (truth * (1 + 1e-6 * rng.standard_normal(truth.shape))).astype(np.float32)
     shown = (truth + factor * (meta - truth)).astype(np.float32)
-    found = compare(standard("norm1", truth, {"meta": meta}), shown)
-    by_hand = rms(shown - truth) / standard("norm1", truth, {"meta": meta}).floor.value
+    found = compare(standard(VIT.taps["norm1"], truth, {"meta": meta}), shown)
+    by_hand = rms(shown - truth) / standard(VIT.taps["norm1"], truth, {"meta": meta}).floor.value
     assert found.ratio == pytest.approx(by_hand, rel=1e-4)
     shown = shown.astype(np.float64)
     assert found.cosine == pytest.approx(
@@ -38,14 +38,14 @@ def test_one_honest_rounding_is_about_one_floor(truth):
     rounded = truth.astype(np.float32)
     lower = yardstick.ROUNDING * EPS32 * rms(truth)
     assert rms(rounded - truth) / lower <= 2.5
-    floor = standard("norm1", truth, {"meta": rounded}).floor
+    floor = standard(VIT.taps["norm1"], truth, {"meta": rounded}).floor
     assert floor.value >= lower * 0.999
 
 
 def test_the_worst_twin_sets_the_floor():
     truth = np.ones((1, 10, 10))
     runs = {"meta": np.float32(truth + 1e-6), "twin": np.float32(truth - 3e-6)}
-    found = standard("norm1", truth, runs).floor
+    found = standard(VIT.taps["norm1"], truth, runs).floor
     assert found.setter == "twin"
     assert found.value == pytest.approx(3e-6, rel=0.05)
     assert found.alone == pytest.approx(1e-6, rel=0.1)
@@ -53,7 +53,7 @@ def test_the_worst_twin_sets_the_floor():
 
 def test_a_truth_of_zeros_lets_zeros_pass_and_nothing_else():
     zeros = np.zeros((2, 3, 4), np.float32)
-    nothing = standard("norm1", zeros.astype(np.float64), {"meta": zeros})
+    nothing = standard(VIT.taps["norm1"], zeros.astype(np.float64), {"meta": zeros})
     assert compare(nothing, zeros).passed
     assert not compare(nothing, np.full_like(zeros, 1e-30)).passed
 
@@ -63,7 +63,7 @@ def test_the_largest_difference_is_found_in_its_place():
     meta = truth.astype(np.float32)
     shown = meta.copy()
     shown[1, 2, 3] += 0.5
-    found = compare(standard("norm1", truth, {"meta": meta}), shown)
+    found = compare(standard(VIT.taps["norm1"], truth, {"meta": meta}), shown)
     assert (found.max_abs, found.max_abs_index) == (0.5, (1, 2, 3))
     assert found.rel_max == pytest.approx(0.5 / rms(truth))
 
@@ -82,7 +82,7 @@ BAD = {
 def test_what_cannot_be_compared_fails_in_its_own_words(words):
     truth = np.random.default_rng(0).standard_normal((2, 5, 4))
     meta = truth.astype(np.float32)
-    found = compare(standard("norm1", truth, {"meta": meta}), BAD[words](meta))
+    found = compare(standard(VIT.taps["norm1"], truth, {"meta": meta}), BAD[words](meta))
     assert found.problem.startswith(words)
     assert not found.passed
 
@@ -91,7 +91,7 @@ def test_a_broadcastable_shape_is_not_broadcast():
     truth = np.random.default_rng(0).standard_normal((2, 5, 4))
     meta = truth.astype(np.float32)
     for cropped in (meta[:1], meta[:, :, :1], meta[0]):
-        found = compare(standard("norm1", truth, {"meta": meta}), cropped)
+        found = compare(standard(VIT.taps["norm1"], truth, {"meta": meta}), cropped)
         assert found.problem.startswith("of another shape")
 
 
@@ -103,7 +103,7 @@ def noisy(truth, seed, size=1e-7):
 
 def test_a_fault_in_one_register_does_not_drown_in_200_patches():
     truth = np.random.default_rng(0).standard_normal((1, 201, 384))
-    known = standard("output", truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
+    known = standard(VIT.taps["output"], truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
     shown = noisy(truth, 3)
     assert compare(known, shown).passed
     shown[0, 3] = truth[0, 3] + 10 * (shown[0, 3] - truth[0, 3])
@@ -117,7 +117,7 @@ def test_a_token_is_measured_against_what_rounding_does_to_tokens_of_its_size():
     """Large tokens err more: a small one's error is not forgiven for their sake."""
     sizes = np.where(np.arange(50) < 5, 1000.0, 1.0)[None, :, None]
     truth = np.random.default_rng(0).standard_normal((1, 50, 64)) * sizes
-    known = standard("output", truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
+    known = standard(VIT.taps["output"], truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
     shown = noisy(truth, 3)
     assert compare(known, shown).passed
     shown[0, 30] += 1e-5  # a hundred times what rounding does there, a tenth of it at large tokens
@@ -131,7 +131,7 @@ def test_a_lucky_token_of_metas_is_no_standard():
     truth = np.random.default_rng(0).standard_normal((1, 50, 64))
     meta = noisy(truth, 1)
     meta[0, 7] = truth[0, 7]
-    found = compare(standard("output", truth, {"meta": meta}), noisy(truth, 3))
+    found = compare(standard(VIT.taps["output"], truth, {"meta": meta}), noisy(truth, 3))
     assert found.passed and found.token_ratio < 2
 
 
@@ -139,7 +139,7 @@ def test_a_token_of_zeros_among_others_may_err_as_a_typical_one_and_no_more():
     """The middle of an odd grid has sin 0: Meta is exact there, and nobody else need be."""
     truth = np.random.default_rng(0).standard_normal((49, 64))
     truth[24] = 0
-    known = standard("rope.sin", truth, {"meta": noisy(truth, 1)})
+    known = standard(VIT.taps["rope.sin"], truth, {"meta": noisy(truth, 1)})
     honest, wrong = noisy(truth, 3), noisy(truth, 3)
     honest[24], wrong[24] = 3e-8, 1e-6
     assert compare(known, honest).passed
@@ -151,14 +151,16 @@ def test_equal_tokens_have_equal_floors():
     token = np.random.default_rng(0).standard_normal(64)
     truth = np.tile(token, (2, 9, 1))
     meta = np.tile(noisy(token, 1), (2, 9, 1))
-    floors = standard("patch_embed", truth, {"meta": meta}).floor
+    floors = standard(VIT.taps["patch_embed"], truth, {"meta": meta}).floor
     assert np.ptp(floors.tokens) == 0
     assert floors.tokens[0, 0] == pytest.approx(floors.value, rel=1e-3)
 
 
 def test_one_token_is_the_whole_tensor():
     truth = np.random.default_rng(0).standard_normal((1, 1, 384))
-    found = compare(standard("patch_embed", truth, {"meta": noisy(truth, 1)}), noisy(truth, 2))
+    found = compare(
+        standard(VIT.taps["patch_embed"], truth, {"meta": noisy(truth, 1)}), noisy(truth, 2)
+    )
     assert found.token_ratio == pytest.approx(found.ratio, rel=1e-4)
 
 
@@ -166,7 +168,7 @@ def test_where_meta_is_exact_one_unit_in_the_last_place_is_three_floors_and_a_ha
     """A copied token, cos 0: no arithmetic that could round stands between. What the lower bound
     forgives is a value rounded again, not one that was moved."""
     truth = np.random.default_rng(0).uniform(1, 2, (1, 9, 64)).astype(np.float32)
-    known = standard("tokens", truth.astype(np.float64), {"meta": truth})
+    known = standard(VIT.taps["tokens"], truth.astype(np.float64), {"meta": truth})
     assert known.floor.setter == "rounding"
     assert compare(known, truth).ratio == 0
     next_to_it = np.nextafter(truth, np.float32(3))
@@ -178,7 +180,7 @@ def test_a_massive_channel_does_not_hide_its_token():
     """One channel a thousand times the others: the floor follows what Meta does with it."""
     truth = np.random.default_rng(0).standard_normal((1, 20, 384))
     truth[0, 4, 100] = 3000
-    known = standard("output", truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
+    known = standard(VIT.taps["output"], truth, {"meta": noisy(truth, 1), "twin": noisy(truth, 2)})
     shown = noisy(truth, 3)
     assert compare(known, shown).passed
     shown[0, 9] += 3e-6  # thirty roundings of an ordinary token, nothing beside the massive one

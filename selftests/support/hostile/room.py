@@ -1,35 +1,28 @@
-"""Files made to do harm, and the room in which a command is handed one and watched.
+"""The room in which a command is handed a hostile file and watched.
 
 The room is on a variant so small that every real step takes a fraction of a second: the converters,
-torch, equinox and onnxruntime are the real ones, as are the files. See ``test_hostile``.
+torch, equinox and onnxruntime are the real ones, as are the files. See ``selftests.hostile``.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import re
 import stat
 import sys
-import tarfile
 import warnings
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import lz4.frame
 import numpy as np
-import onnx
-from numpy.lib import format as npy
-from onnx import TensorProto, helper
-
 from dinov3_parity.fixtures.cli.main import main
-from dinov3_parity.parity.variants import VARIANTS
+from dinov3_parity.parity.families import VARIANTS
+
+from selftests.support.hostile.archives import contents
 
 #: One block of 128: a megabyte. It has the modules of vits16; the other adds those of the sat493m.
 SMALL = replace(
@@ -206,8 +199,6 @@ def shown(name: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
-ROOT = Path(__file__).parent.parent
-
 #: Nothing of these may happen while a command reads a file; its own children are Python's.
 _DEEDS = ("os.system", "os.exec", "os.posix_spawn", "pty.spawn", "socket.connect", "os.symlink",
           "os.link", "subprocess.Popen")  # fmt: skip
@@ -255,201 +246,3 @@ def _audit(event: str, arguments: tuple) -> None:
         path = Path("/")
     if not any(path == place or place in path.parents for place in places):
         done.append(f"{event} {arguments}")
-
-
-# Any file
-
-
-def cut(file: Path, good: Path, size: int) -> None:
-    file.write_bytes(good.read_bytes()[:size])
-
-
-def flipped(file: Path, good: Path, *bits: int) -> None:
-    """A copy with bits turned, counted from the file's begin."""
-    content = bytearray(good.read_bytes())
-    for bit in bits:
-        content[bit // 8] ^= 1 << bit % 8
-    file.write_bytes(content)
-
-
-def sparse(file: Path, size: int = 1 << 40, begin: bytes = b"") -> None:
-    """A file that says it is a terabyte and takes no room."""
-    with file.open("wb") as stream:
-        stream.write(begin)
-        stream.truncate(size)
-
-
-# .pth
-
-
-def records(pth: Path) -> dict[str, bytes]:
-    """What is in a checkpoint's zip, by name."""
-    with zipfile.ZipFile(pth) as opened:
-        return {name: opened.read(name) for name in opened.namelist()}
-
-
-def zipped(file: Path, members: Iterable[tuple[str, bytes]], packed: bool = False) -> None:
-    """A zip of these members, which may repeat names."""
-    kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
-    with zipfile.ZipFile(file, "w", kind) as made:
-        for name, content in members:
-            made.writestr(zipfile.ZipInfo(name), content, kind)
-
-
-def pickled(file: Path, program: bytes, good: Path | None = None) -> None:
-    """A checkpoint whose pickle is a program; all else is a sound one's, if there is one."""
-    members = records(good) if good else {"archive/version": b"3\n", "archive/byteorder": b"little"}
-    name = next((n for n in members if n.endswith("data.pkl")), "archive/data.pkl")
-    zipped(file, ({name: program} | {k: v for k, v in members.items() if k != name}).items())
-
-
-def after(pth: Path, program: bytes) -> bytes:
-    """A sound checkpoint's pickle that runs a program once the state dict is complete, and drops its
-    result: what is loaded is right."""
-    sound = next(v for k, v in records(pth).items() if k.endswith("data.pkl"))
-    return sound[:-1] + program + b"0."
-
-
-def saved(file: Path, checkpoint: Mapping[str, np.ndarray], **other: object) -> None:
-    """What torch writes of a checkpoint in which other values stand; None leaves a name out."""
-    import torch
-
-    tensors = {name: torch.from_numpy(np.array(value)) for name, value in checkpoint.items()}
-    tensors |= {name.replace("__", "."): value for name, value in other.items()}
-    torch.save({name: value for name, value in tensors.items() if value is not None}, file)
-
-
-# .safetensors
-
-
-def safetensors(file: Path, good: Path, change: Callable[[dict], object]) -> None:
-    """A copy with its table changed, or with the text that ``change`` returns in its place."""
-    content = good.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    table = json.loads(content[8 : 8 + length])
-    text = change(table)
-    header = text if isinstance(text, bytes) else json.dumps(table).encode()
-    file.write_bytes(len(header).to_bytes(8, "little") + header + content[8 + length :])
-
-
-# .tar.lz4
-
-
-def contents(archive: Path) -> dict[str, bytes]:
-    with lz4.frame.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-        return {one.name: tar.extractfile(one).read() for one in tar}
-
-
-def member(name: str, content: bytes = b"", **fields: object) -> tuple[tarfile.TarInfo, bytes]:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    for key, value in fields.items():
-        setattr(info, key, value)
-    return info, content
-
-
-def tarred(
-    file: Path, members: Iterable[tuple[tarfile.TarInfo, bytes]], format: int = tarfile.PAX_FORMAT
-) -> None:
-    with (
-        lz4.frame.open(file, "wb") as stream,
-        tarfile.open(fileobj=stream, mode="w", format=format) as tar,
-    ):
-        for info, content in members:
-            tar.addfile(info, io.BytesIO(content))
-
-
-def packed(file: Path, content: bytes) -> None:
-    file.write_bytes(lz4.frame.compress(content))
-
-
-def model_config(good: Path) -> dict:
-    return json.loads(contents(good)["metadata.json"])
-
-
-def rebuilt(file: Path, good: Path, **replaced: bytes) -> None:
-    """An archive in which ``metadata`` or ``weights`` is something else."""
-    held = contents(good)
-    names = {"metadata": "metadata.json", "weights": "weights.eqx"}
-    held |= {names[key]: value for key, value in replaced.items()}
-    tarred(file, (member(name, content) for name, content in held.items()))
-
-
-# .eqx
-
-
-def leaves(content: bytes) -> list[np.ndarray]:
-    stream, found = io.BytesIO(content), []
-    while stream.tell() < len(content):
-        found.append(np.load(stream))
-    return found
-
-
-def headers(content: bytes) -> list[tuple[int, int]]:
-    """Where the header of each array begins and ends."""
-    stream, found = io.BytesIO(content), []
-    while stream.tell() < len(content):
-        begin = stream.tell()
-        array = np.load(stream)
-        found.append((begin, stream.tell() - array.nbytes))
-    return found
-
-
-def headed(header: bytes, version: tuple[int, int] = (1, 0)) -> bytes:
-    """An array's beginning, with any text for its header."""
-    length = len(header).to_bytes(2 if version == (1, 0) else 4, "little")
-    return npy.magic(*version) + length + header
-
-
-def serialised(arrays: Iterable[np.ndarray | bytes], **saving: object) -> bytes:
-    stream = io.BytesIO()
-    for array in arrays:
-        if isinstance(array, bytes):
-            stream.write(array)
-        else:
-            np.lib.format.write_array(stream, array, **saving)
-    return stream.getvalue()
-
-
-def instead(content: bytes, place: int, other: np.ndarray | bytes) -> bytes:
-    """Leaves with another one at a place, or any bytes there."""
-    arrays = leaves(content)
-    return serialised([*arrays[:place], other, *arrays[place + 1 :]])
-
-
-# .onnx
-
-
-def tokens_of(
-    *,
-    images: tuple = (1, 3, 224, 224),
-    tokens: tuple = (1, 197, SMALL.dim),
-    kind: int = TensorProto.FLOAT,
-    nodes: Iterable = (),
-    weights: Iterable = (),
-    more: tuple = (),
-) -> onnx.ModelProto:
-    """A model that returns tokens of its images: their sum, added to a weight ``w``."""
-    x = helper.make_tensor_value_info("x", kind, images)
-    y = helper.make_tensor_value_info("y", kind, tokens)
-    nodes = list(nodes) or [
-        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
-        helper.make_node("Add", ["sum", "w"], ["y"]),
-    ]
-    weights = list(weights) or [onnx.numpy_helper.from_array(_ramp(tokens), "w")]
-    graph = helper.make_graph(nodes, "hostile", [x, *more], [y], weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-
-
-def _ramp(shape: tuple) -> np.ndarray:
-    sides = [side if isinstance(side, int) and 0 < side < 1000 else 1 for side in shape]
-    return np.linspace(-1, 1, int(np.prod(sides)), dtype=np.float32).reshape(sides)
-
-
-def outside(tensor: TensorProto, **told: object) -> TensorProto:
-    """A tensor whose numbers lie in another file, as these entries say."""
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in told.items():
-        tensor.external_data.add(key=key, value=str(value))
-    return tensor

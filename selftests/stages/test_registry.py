@@ -1,0 +1,85 @@
+"""What anybody knows of a stage derives from its record: a stage known by that alone is everywhere."""
+
+import json
+
+import pytest
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.faults.injection import applies, injected
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.stages import registry
+from dinov3_parity.fixtures.stages.info import Info
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.faults import Site, catalogue
+from dinov3_parity.parity.inputs.drawn import Input
+
+VITS16 = VARIANTS["vits16"]
+TOY = ("-p", "selftests.support.toy")
+
+
+@pytest.fixture
+def toy():
+    from selftests.support.toy import INFO
+
+    registry.register(INFO)
+    yield INFO
+    registry.forget(INFO.name)
+
+
+def test_parents_come_before_their_children_and_a_fork_is_a_fork():
+    known = {
+        name: Info(name, parent, {}) for name, parent in
+        [("onnx of b", "b"), ("b", "root"), ("onnx of a", "a"), ("a", "root"), ("root", "")]
+    }  # fmt: skip
+    assert list(registry.in_order(known)) == ["root", "a", "onnx of a", "b", "onnx of b"]
+
+
+def test_the_suites_own_stages_are_found_by_their_folders():
+    assert list(registry.stages()) == ["meta", "equimo", "mapped", "onnx"]
+
+
+def test_a_record_imports_no_framework(run_python):
+    shown = run_python(
+        "import sys\nfrom dinov3_parity.fixtures.stages.registry import stages\nstages()\n"
+        "print(sorted({'torch', 'jax', 'equinox', 'onnx', 'onnxruntime', 'equimo'} & set(sys.modules)))"
+    )
+    assert shown.strip() == "[]"
+
+
+def test_doctor_asks_for_what_it_needs(toy):
+    from dinov3_parity.fixtures.cli.doctor import stages_need
+
+    assert stages_need()["toy"] == ("torch", "scipy", "numpy")  # its parent's, too
+
+
+def test_reports_tell_its_versions(toy):
+    assert "scipy" in registry.distributions()
+
+
+def test_the_called_table_has_its_column(toy):
+    assert registry.called("vit")["norm1"]["toy"] == "toy_norm >"
+
+
+def test_faults_are_made_in_it_where_its_record_lets_them(toy, store):
+    faults = catalogue()
+    sites = {fault.site for fault in faults.values() if applies(fault, VITS16, "toy")}
+    assert sites == {Site.WEIGHTS, Site.IMAGES, Site.TOKENS, Site.HEAD}
+    pipe = Pipeline(VITS16, Synthetic(VITS16), store)
+    images = Input(1, (1, 2)).images()
+    wrong = injected(faults["patch bias lost"], pipe, "toy").embed(images)["patch_embed"]
+    right = pipe.stage("toy").embed(images)["patch_embed"]
+    assert (wrong != right).any()
+
+
+def test_it_is_selected_by_its_name_alone(run_pytest):
+    shown = run_pytest(*TOY, "--collect-only", "-q", "-k", "vits16 and toy")
+    tests = [line for line in shown.out.splitlines() if "::" in line]
+    assert tests and all("vits16-toy" in line for line in tests), shown.out
+
+
+def test_a_run_measures_it_and_the_report_hangs_it_below_its_parent(run_pytest, tmp_path):
+    shown = run_pytest(*TOY, "-k", "vits16 and toy and (primitives or release)")
+    assert shown.code == 0 and "vits16: toy holds" in shown.out, shown.out
+    told = json.loads((tmp_path / "report" / "run.json").read_text())
+    assert {"name": "toy", "parent": "meta", "packages": []} in told["pipeline"]
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "toy holds against meta" in page and "toy_norm &gt;" in page
