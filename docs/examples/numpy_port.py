@@ -4,9 +4,8 @@ pytest -k "vits16 and numpy" --stage docs/examples/numpy_port.py:NumPyPort
 """
 
 import numpy as np
-from scipy.special import erf
-
 from dinov3_parity.parity.taps import split_head
+from scipy.special import erf
 
 
 class NumPyPort:
