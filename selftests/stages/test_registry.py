@@ -56,7 +56,7 @@ def test_reports_tell_its_versions(toy):
 
 
 def test_the_called_table_has_its_column(toy):
-    assert registry.called("vit")["norm1"]["toy"] == "toy_norm >"
+    assert registry.called("vit")["tokens"]["toy"] == "toy_cat >"
 
 
 def test_faults_are_made_in_it_where_its_record_lets_them(toy, store):
@@ -82,4 +82,4 @@ def test_a_run_measures_it_and_the_report_hangs_it_below_its_parent(run_pytest, 
     told = json.loads((tmp_path / "report" / "run.json").read_text())
     assert {"name": "toy", "parent": "meta", "packages": []} in told["pipeline"]
     page = (tmp_path / "report" / "index.html").read_text("utf-8")
-    assert "toy holds against meta" in page and "toy_norm &gt;" in page
+    assert "toy holds against meta" in page and "toy_cat &gt;" in page

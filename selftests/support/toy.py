@@ -19,7 +19,7 @@ INFO = Info(
     classes={"vit": "selftests.support.toy:Toy"},
     distributions=("scipy",),
     needs=("numpy",),
-    called={"vit": {"norm1": "toy_norm >"}},
+    called={"vit": {"tokens": "toy_cat >"}},
     lacks=("norm", "rotate", "activation", "value", "tables"),
 )
 
