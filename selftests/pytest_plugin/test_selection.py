@@ -110,6 +110,21 @@ def test_a_layer_in_the_expression_is_that_layer(run_pytest, layer):
     assert about(collected(run_pytest, f"vits16 and {layer}")) == {layer}
 
 
+def test_what_explains_comes_before_what_it_explains(run_pytest):
+    """A stage after the one it is made from, a layer after those below it: also of files and levels,
+    which pytest would put together by their fixtures."""
+    shown = run_pytest("--collect-only", "-q", "-k", "vits16")
+    tests = [line for line in shown.out.splitlines() if line.startswith("parity/test_")]
+    order, found = list(stages()), []
+    for line in tests:
+        layer = line.split("::")[0].removeprefix("parity/test_").removesuffix(".py")
+        words = line.partition("[")[2].rstrip("]").split("-")[1:]
+        named = [word for word in words if word in order]
+        stage = "meta" if layer == "reference" else named[0] if named else "onnx" if words else ""
+        found.append((order.index(stage) if stage else -1, list(LAYERS).index(layer)))
+    assert found == sorted(found) and {stage for stage, _ in found} == {-1, 0, 1, 2, 3}
+
+
 @pytest.mark.parametrize("stage", ["mapped", "MAPPED"])
 def test_a_stage_is_not_a_part_of_a_tests_name(run_pytest, stage):
     found = collected(run_pytest, f"vits16 and {stage}")
