@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.reference.recorded import reference_code
 from dinov3_parity.fixtures.store import keys
 from dinov3_parity.parity.families import VARIANTS
-from dinov3_parity.parity.families.base import Place
+from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.inputs.drawn import Input
 
 SMALL = replace(VARIANTS["vits16"], name="small", dim=128, heads=2, hidden=512, depth=1)
-BLOCK = Place("block", (0,))
 DRAWN = Input(1, (1, 2), seed=3)
 
 
@@ -46,7 +46,7 @@ def code_after(edited, before, after, module):
 
 
 def test_a_module_three_imports_away_is_part_of_the_key(checkout):
-    """mapped imports transfer, which imports errors; equimo's weights come by way of pytrees."""
+    """mapped imports weight_map, which imports errors; equimo's weights come by way of pytrees."""
     before = keys.code("dinov3_parity.fixtures.stages.mapped.vit")
     edited = checkout / "parity" / "errors.py"
     after = code_after(
@@ -58,29 +58,60 @@ def test_a_module_three_imports_away_is_part_of_the_key(checkout):
     assert after != before
 
 
-@pytest.mark.parametrize(
-    "file", ["parity/families/base.py", "parity/families/vit.py", "parity/families/vit_taps.py"]
-)
+@pytest.mark.parametrize("file", ["vit.py", "base.py", "vit_taps.py"])
 def test_the_reference_depends_on_the_tables_of_the_model(checkout, file):
-    assert checkout / file in keys.closure("dinov3_parity.fixtures.reference.recorded")
+    before = reference_code("vit")["code"]
+    edited = checkout / "parity" / "families" / file
+    edited.write_text(edited.read_text() + "x = 1\n")
+    forget()
+    assert reference_code("vit")["code"] != before
 
 
-def test_what_a_function_imports_is_part_of_the_key(checkout):
-    """The export imports the model of every size when it is called."""
-    assert checkout / "fixtures" / "stages" / "mapped" / "any_size.py" in keys.closure(
-        "dinov3_parity.fixtures.stages.mapped.vit"
+def test_the_reference_depends_on_metas_own_modules(checkout):
+    """Its record names them; nothing that computes a recording imports them by name."""
+    before = reference_code("vit")["code"]
+    edited = checkout / "fixtures" / "stages" / "meta" / "modules.py"
+    edited.write_text(edited.read_text() + "x = 1\n")
+    forget()
+    assert reference_code("vit")["code"] != before
+
+
+def test_what_a_function_imports_is_part_of_the_key(checkout, store):
+    """The mapped stage imports the model of every size when it is exported, for the file's maker."""
+    edited = checkout / "fixtures" / "stages" / "mapped" / "any_size.py"
+    assert edited in keys.closure("dinov3_parity.fixtures.stages.mapped.vit")
+    pipe = Pipeline(SMALL, Synthetic(SMALL), store)
+    before = pipe._recipe("onnx", "")
+    edited.write_text(edited.read_text() + "x = 1\n")
+    forget()
+    assert pipe._recipe("onnx", "") != before
+
+
+def test_an_installed_stages_key_has_what_it_imports_of_its_own_package(tmp_path, monkeypatch):
+    package = tmp_path / "another_stage"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "vit.py").write_text("import numpy\nfrom another_stage.parts import Part\n")
+    (package / "parts.py").write_text("class Part: ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    forget()
+    assert package / "parts.py" in keys.closure("another_stage.vit")
+    before = keys.code("another_stage.vit")
+    assert (
+        code_after(package / "parts.py", "class Part", "class Part(dict)", "another_stage.vit")
+        != before
     )
 
 
 def test_a_docstring_or_a_comment_remakes_nothing(checkout):
-    before = keys.code("dinov3_parity.fixtures.reference.recorded")
+    before = keys.code("dinov3_parity.fixtures.stages.meta.vit")
     edited = checkout / "fixtures" / "stages" / "meta" / "modules.py"
     assert (
         code_after(
             edited,
             "w3(silu(w1 x) * (w2 x)).",
             "Another text.",
-            "dinov3_parity.fixtures.reference.recorded",
+            "dinov3_parity.fixtures.stages.meta.vit",
         )
         == before
     )
@@ -89,7 +120,7 @@ def test_a_docstring_or_a_comment_remakes_nothing(checkout):
             edited,
             "class Mlp(",
             "# a comment\nclass Mlp(",
-            "dinov3_parity.fixtures.reference.recorded",
+            "dinov3_parity.fixtures.stages.meta.vit",
         )
         == before
     )
@@ -97,7 +128,7 @@ def test_a_docstring_or_a_comment_remakes_nothing(checkout):
 
 def test_a_module_that_is_not_imported_remakes_nothing(checkout):
     before = keys.code("dinov3_parity.fixtures.stages.equimo.vit")
-    edited = checkout / "reports" / "html.py"
+    edited = checkout / "reports" / "pages" / "html.py"
     edited.write_text("x = 1\n")
     forget()
     assert keys.code("dinov3_parity.fixtures.stages.equimo.vit") == before
@@ -113,7 +144,8 @@ def test_the_store_hands_out_no_truth_of_another_variant(store):
     other = replace(SMALL, eps=1e-2)
     right, wrong = (Pipeline(v, Synthetic(v), store).recording(DRAWN) for v in (SMALL, other))
     assert right.folder != wrong.folder
-    gap = np.abs(right.part(BLOCK)["norm1"].truth - wrong.part(BLOCK)["norm1"].truth).max()
+    (block,) = VIT.repeated(SMALL)
+    gap = np.abs(right.part(block)["norm1"].truth - wrong.part(block)["norm1"].truth).max()
     assert gap > 1e-3
 
 
