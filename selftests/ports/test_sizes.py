@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from dinov3_parity.fixtures.ports import fitting
 from dinov3_parity.fixtures.ports.fitting import Takes
 from dinov3_parity.fixtures.reference.computed import Computed
 from dinov3_parity.fixtures.sweep.resume_point import ResumePoint
@@ -116,7 +115,7 @@ def test_other_inputs_are_made_one_of_what_it_takes_by_their_seed():
 
 def test_stages_of_the_suite_take_every_input(vits16):
     drawn = Input(3, (5, 7), 9)
-    assert all(fitting.fitted(entry, drawn) == drawn for entry in vits16.infos.values())
+    assert all(info.fitted(drawn) == drawn for info in vits16.infos.values())
 
 
 STATIC = """
