@@ -22,10 +22,10 @@ def checkout(tmp_path, monkeypatch):
     """A copy of the project's code, in which keys are computed."""
     for folder in keys._FOLDERS:
         shutil.copytree(
-            keys._ROOT / folder, tmp_path / folder,
+            keys.ROOT / folder, tmp_path / folder,
             ignore=lambda place, names: [n for n in names if n in ("out", "__pycache__")],
         )  # fmt: skip
-    monkeypatch.setattr(keys, "_ROOT", tmp_path)
+    monkeypatch.setattr(keys, "ROOT", tmp_path)
     forget()
     yield tmp_path
     forget()
