@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import configparser
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.matrix import deviations
+from dinov3_parity.parity.matrix import deviations, environments
 from dinov3_parity.parity.matrix.cell import (
     ABSENT,
     CRASH,
@@ -32,8 +30,6 @@ from dinov3_parity.reports.pages import html
 from packaging.version import Version
 
 RECORDS, RUN = "cells.jsonl", "run.json"
-_GENERATED = re.compile(r"testenv:ort1\.\{([\d,]+)\}")
-_TOX = Path(__file__).parents[2] / "tox.ini"
 
 #: A verdict at a glance, for those who do not see its colour.
 _SIGNS = {OK: "✓", DRIFT: "✗", CRASH: "☠", UNSUPPORTED: "∅", ABSENT: "–"}
@@ -118,8 +114,7 @@ def summary(found: Merged) -> list[str]:
 def absent(found: Merged) -> list[str]:
     """Minor releases that have an environment and of which there is no record."""
     known = {_minor(version) for version in found.versions}
-    names = (name.removeprefix("ort") for name in environments())
-    return [minor for minor in names if minor not in known]
+    return [release for release in environments.RELEASES if release not in known]
 
 
 def _minor(version: str) -> str:
@@ -259,15 +254,7 @@ def render(found: Merged, pages: tuple[str, ...], files: tuple[str, ...] = ()) -
     )  # fmt: skip
 
 
-def environments() -> list[str]:
-    """Names of the matrix's environments, as tox.ini has them."""
-    tox = configparser.ConfigParser()
-    tox.read(_TOX)
-    (numbers,) = filter(None, map(_GENERATED.fullmatch, tox.sections()))
-    return [f"ort1.{number}" for number in numbers[1].split(",")]
-
-
 def github(shards: int = 1) -> str:
     """The job matrix, as JSON for GitHub Actions' ``fromJSON``."""
     parts = [f"{i}/{shards}" for i in range(1, shards + 1)]
-    return json.dumps({"environment": environments(), "shard": parts})
+    return json.dumps({"environment": environments.NAMES, "shard": parts})

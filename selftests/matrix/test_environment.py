@@ -1,12 +1,14 @@
 """An environment runs the cells of a bundle, whole or a part of them, with onnxruntime alone."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 from dinov3_parity.fixtures.matrix import bundle as making
+from dinov3_parity.parity.matrix import environments
 from dinov3_parity.parity.matrix.bundle import MANIFEST, Bundle
 from dinov3_parity.parity.matrix.cell import (
     CRASH,
@@ -78,4 +80,11 @@ def test_a_shard_that_is_none_is_refused(folder, tmp_path, words):
 def test_the_job_matrix_has_every_environment_and_part():
     told = json.loads(matrix.github(2))
     assert told["shard"] == ["1/2", "2/2"]
-    assert told["environment"][0] == "ort1.18" and len(told["environment"]) >= 12
+    assert told["environment"] == list(environments.NAMES)
+
+
+def test_the_environments_are_those_of_tox():
+    tox = (ROOT / "tox.ini").read_text()
+    (numbers,) = re.findall(r"testenv:ort1\.\{([\d,]+)\}", tox)
+    assert [f"1.{number}" for number in numbers.split(",")] == list(environments.RELEASES)
+    assert re.findall(r"onnxruntime==(1\.\d+)\.\*", tox) == list(environments.RELEASES)

@@ -86,6 +86,7 @@ def test_the_suite_runs_from_any_folder_by_the_packages_name(ran, tmp_path):
     shown = ran(tmp_path, *words)
     assert shown.returncode == 0, shown.stdout
     assert "checkpoint vits16: synthetic" in shown.stdout and " passed" in shown.stdout
+    assert [folder.name for folder in tmp_path.iterdir()] == ["dinov3-parity-reports"]
 
 
 def test_the_suite_measures_from_any_folder_with_workers(ran, tmp_path):
@@ -108,6 +109,11 @@ def test_the_suite_measures_from_any_folder_with_workers(ran, tmp_path):
 def test_the_command_runs_from_any_folder(ran, tmp_path):
     shown = ran(tmp_path, "-m", "dinov3_parity.fixtures.cli.main", "--version")
     assert shown.returncode == 0 and shown.stdout.startswith("dinov3-parity ")
+
+
+def test_the_command_lists_the_matrix_of_an_installed_suite(ran, tmp_path):
+    shown = ran(tmp_path, "-m", "dinov3_parity.fixtures.cli.main", "matrix")
+    assert shown.returncode == 0 and '"ort1.18"' in shown.stdout, shown.stdout
 
 
 def test_only_one_name_is_imported(ran, tmp_path):
