@@ -159,8 +159,9 @@ def test_a_word_that_is_a_slip_is_told_with_what_there_is(run_pytest, expression
     assert all(name in line for name in NAMES) and "--stage FILE.py:NAME" in line
 
 
-def test_a_slip_is_told_where_other_processes_collect(run_pytest):
-    shown = run_pytest("-k", "vits16 and onx", "-n", "1")
+@pytest.mark.parametrize("expression", ["vits16 and onx", "(vits16 and layout) or onx"])
+def test_a_slip_is_told_where_other_processes_collect(run_pytest, expression):
+    shown = run_pytest("-k", expression, "-n", "1")
     assert shown.code == pytest.ExitCode.USAGE_ERROR, shown.out
     assert "nothing is called 'onx', perhaps onnx?" in shown.out
 
