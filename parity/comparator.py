@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 import msgspec
 import numpy as np
 from dinov3_parity.parity import picture, yardstick
+from dinov3_parity.parity.breakdown import breakdown
 from dinov3_parity.parity.families import family_of
 from dinov3_parity.parity.families.base import Place, Variant
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.profile import profile
 from dinov3_parity.parity.records import divergence
 from dinov3_parity.parity.records.account import Account
 from dinov3_parity.parity.records.contract import Contract, size
@@ -147,11 +147,13 @@ class Comparator:
             )  # fmt: skip
             if record.strength > self._strongest.get((mode, place, tap), -1.0):
                 self._strongest[mode, place, tap] = record.strength
-                record = _profiled(record, known, shown)
+                record = _broken_down(record, known, shown)
             records.append(record)
         if not self.picture and (found := divergence.first(records)):
-            worst = _profiled(found.worst, known, shown)
-            self.picture = picture.draw(self.variant, worst, worst.profile) if worst.profile else ""
+            worst = _broken_down(found.worst, known, shown)
+            self.picture = (
+                picture.draw(self.variant, worst, worst.breakdown) if worst.breakdown else ""
+            )
         self.taken += records
         self.accounts[-1].compared += sum(not m.problem for m in records)
 
@@ -203,12 +205,12 @@ class Comparator:
         return next(p for p in places if str(family.numbered(self.variant, p)) == worst.place)
 
 
-def _profiled(record: Measurement, known, shown: Shown) -> Measurement:
-    """A measurement with its profile; as it is, where there was nothing to compare."""
-    if record.problem or record.profile:
+def _broken_down(record: Measurement, known, shown: Shown) -> Measurement:
+    """A measurement with its breakdown; as it is, where there was nothing to compare."""
+    if record.problem or record.breakdown:
         return record
-    inside = profile(known[record.tap], shown[record.tap], record.token)
-    return msgspec.structs.replace(record, profile=inside)
+    inside = breakdown(known[record.tap], shown[record.tap], record.token)
+    return msgspec.structs.replace(record, breakdown=inside)
 
 
 #: The published workflow's own acceptance.

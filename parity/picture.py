@@ -7,32 +7,32 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from dinov3_parity.parity.breakdown import stands_out
 from dinov3_parity.parity.families import family_of
 from dinov3_parity.parity.families.base import Variant
-from dinov3_parity.parity.profile import stands_out
 from dinov3_parity.parity.records.measurement import Measurement
 
 _NUMBERS = 8 * 16  # up to that many patches are drawn as numbers, larger grids as shades
 _SHADES = " ·░▒▓█"
 
 
-def draw(variant: Variant, worst: Measurement, profile: Mapping[str, Any]) -> str:
-    """Lines that show where at a tap a failed measurement was wrong, from its profile.
+def draw(variant: Variant, worst: Measurement, breakdown: Mapping[str, Any]) -> str:
+    """Lines that show where at a tap a failed measurement was wrong, from its breakdown.
 
     Ratios are of each token to its own floor, for the image that holds the worst one.
     """
     family = family_of(variant)
-    parts = family.split(variant, family.taps[worst.tap], profile["tokens"])
-    of = f", image {profile['image'] + 1} of {worst.batch}" if worst.batch > 1 and parts else ""
+    parts = family.split(variant, family.taps[worst.tap], breakdown["tokens"])
+    of = f", image {breakdown['image'] + 1} of {worst.batch}" if worst.batch > 1 and parts else ""
     lines = [f"Ratio of each token, limit {worst.token_limit:g}, on {worst.input}{of}:"]
     if not parts:
-        lines.append(f"  {worst.tap} {_number(profile['tokens'][0])}")
+        lines.append(f"  {worst.tap} {_number(breakdown['tokens'][0])}")
     for name, ratios in parts.items():
         if name == "patches":
             lines += _patches(np.array(ratios, float).reshape(worst.grid), worst.token_limit)
         else:
             lines.append(f"  {name} {' '.join(map(_number, ratios))}")
-    for name, axis in profile["along"].items():
+    for name, axis in breakdown["along"].items():
         if not stands_out(axis):
             continue
         share = f"{100 * axis['share']:.0f} % of the squared error"

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from dinov3_parity.parity.breakdown import stands_out
 from dinov3_parity.parity.comparator import GATE_COSINE, GATE_MAX_ABS
 from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
 from dinov3_parity.parity.faults import Fault, catalogue
-from dinov3_parity.parity.profile import stands_out
 from dinov3_parity.parity.records.divergence import Divergence, at_place, quoted, strength_of
 from dinov3_parity.parity.records.measurement import CHAINED, Measurement
 from dinov3_parity.parity.yardstick import OTHER_SHAPE, ROUNDING
@@ -165,17 +165,17 @@ def _blocks(worst: Measurement, own: Sequence[Measurement]) -> str:
 
 
 def _inside(worst: Measurement) -> str:
-    """Where inside the tap, by its profile: one channel, the registers, patches alone."""
-    if not worst.profile:
+    """Where inside the tap, by its breakdown: one channel, the registers, patches alone."""
+    if not worst.breakdown:
         return ""
     told = [
         f"{name} {axis['worst']} of {axis['size']} holds {100 * axis['share']:.0f} % of the error"
-        for name, axis in worst.profile["along"].items()
+        for name, axis in worst.breakdown["along"].items()
         if stands_out(axis)
     ]
     variant = VARIANTS[worst.variant]
     family = family_of(variant)
-    parts = family.split(variant, family.taps[worst.tap], worst.profile["tokens"])
+    parts = family.split(variant, family.taps[worst.tap], worst.breakdown["tokens"])
     over = {
         name: sum(r is None or r > worst.token_limit for r in ratios)
         for name, ratios in parts.items()

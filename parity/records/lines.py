@@ -18,7 +18,7 @@ import msgspec
 from dinov3_parity.parity.families import FAMILIES
 from dinov3_parity.parity.families.base import Place
 from dinov3_parity.parity.records import older
-from dinov3_parity.parity.records.measurement import Measurement, Profile
+from dinov3_parity.parity.records.measurement import Breakdown, Measurement
 
 _decode: Callable[[bytes], Measurement] = msgspec.json.Decoder(Measurement).decode
 _encode_lines: Callable[[Iterable[Measurement]], bytes] = msgspec.json.Encoder().encode_lines
@@ -39,7 +39,7 @@ def write(path: Path, records: Sequence[Measurement]) -> None:
 
 
 def fields(record: Measurement) -> dict[str, Any]:
-    """The fields of a record's line, as JSON takes them; without a profile where it has none."""
+    """The fields of a record's line, as JSON takes them; without a breakdown where it has none."""
     return msgspec.to_builtins(record)
 
 
@@ -119,8 +119,8 @@ def _checked(m: Measurement) -> Measurement:
         raise Strange(why)
     if m.passed and (m.problem or m.ratio is None or m.token_ratio is None):
         raise Strange("it passed without figures")
-    if m.profile is not None and not _fits(m.profile, m):
-        raise Strange("its profile does not fit its tap and input")
+    if m.breakdown is not None and not _fits(m.breakdown, m):
+        raise Strange("its breakdown does not fit its tap and input")
     return m
 
 
@@ -141,12 +141,12 @@ def _misplaced(family: str, variant: str, tap: str, place: str) -> str:
     return ""
 
 
-def _fits(profile: Profile, m: Measurement) -> bool:
-    """Whether a profile is of its tap and input: see ``parity.profile``."""
+def _fits(breakdown: Breakdown, m: Measurement) -> bool:
+    """Whether a breakdown is of its tap and input: see ``parity.breakdown``."""
     count, batched = _tokens(m.family, m.variant, m.tap, m.batch, m.grid)
-    image = profile["image"]
+    image = breakdown["image"]
     there = image is not None and 0 <= image < m.batch if batched else image is None
-    return there and len(profile["tokens"]) == count
+    return there and len(breakdown["tokens"]) == count
 
 
 @lru_cache(maxsize=65536)

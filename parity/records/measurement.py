@@ -22,7 +22,7 @@ Indices = tuple[int, ...]
 
 
 class Axis(TypedDict):
-    """Ratios along one axis of a tap: see ``parity.profile``."""
+    """Ratios along one axis of a tap: see ``parity.breakdown``."""
 
     size: int
     ratio: list[float | None]
@@ -30,8 +30,8 @@ class Axis(TypedDict):
     share: float
 
 
-class Profile(TypedDict):
-    """Where inside a tap a comparison erred: see ``parity.profile``."""
+class Breakdown(TypedDict):
+    """Where inside a tap a comparison erred: see ``parity.breakdown``."""
 
     image: int | None
     tokens: list[float | None]
@@ -49,7 +49,7 @@ class Measurement(
 
     ``floor_setter`` is the run that set the floor, ``floor_alone`` what the floor would be by Meta's
     one run; ``token`` is the token of the largest ratio, by its index along the tap's token axes.
-    ``profile``, where inside the tap it erred (see ``parity.profile``), is there when no earlier
+    ``breakdown``, where inside the tap it erred (see ``parity.breakdown``), is there when no earlier
     comparison of its test at this place was stronger: so the strongest of them all has it.
     """
 
@@ -82,7 +82,7 @@ class Measurement(
     content: str
     scale: float
     problem: str
-    profile: Profile | None = None
+    breakdown: Breakdown | None = None
 
     @property
     def input(self) -> Input:

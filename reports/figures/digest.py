@@ -56,7 +56,9 @@ def digest(found: Iterable[Measurement]) -> dict[str, Any]:
 
 
 def _row(place: tuple, group: Sequence[Measurement], inputs: dict[Any, int]) -> dict[str, Any]:
-    worst = max(range(len(group)), key=lambda i: (group[i].strength, group[i].profile is not None))
+    worst = max(
+        range(len(group)), key=lambda i: (group[i].strength, group[i].breakdown is not None)
+    )
     strongest = group[worst]
     return dict(zip(_PLACE, place, strict=True)) | {
         "limit": strongest.limit,
@@ -68,7 +70,7 @@ def _row(place: tuple, group: Sequence[Measurement], inputs: dict[Any, int]) -> 
         "floor": [digits(m.floor) for m in group],
         "failed": sum(not m.passed for m in group),
         "strength": strongest.strength if math.isfinite(strongest.strength) else None,
-        "worst": {"at": worst, "profile": strongest.profile}
+        "worst": {"at": worst, "breakdown": strongest.breakdown}
         | {name: getattr(strongest, name) for name in _FIGURES},
     }
 

@@ -57,7 +57,7 @@ def render(
 
 def _case(case: Case) -> dict[str, Any]:
     worst = case.divergence.worst
-    known = worst.profile and worst.variant in VARIANTS
+    known = worst.breakdown and worst.variant in VARIANTS
     return vars(case) | {
         "worst": worst,
         "listing": case.listing,
@@ -65,7 +65,7 @@ def _case(case: Case) -> dict[str, Any]:
         "unnamed": case.unnamed,
         "link": address.link(*address.of(worst)),
         "inside": address.words(*address.of(worst)) if known else "",
-        "picture": picture.draw(VARIANTS[worst.variant], worst, worst.profile) if known else "",
+        "picture": picture.draw(VARIANTS[worst.variant], worst, worst.breakdown) if known else "",
     }
 
 
@@ -74,8 +74,8 @@ def _pictured(found: list[Measurement]) -> list[tuple]:
     failed: Counter = Counter()
     held: Counter = Counter()
     for m in found:
-        if m.profile:
-            (held if m.passed else failed)[m.input, m.profile["image"] or 0] += 1
+        if m.breakdown:
+            (held if m.passed else failed)[m.input, m.breakdown["image"] or 0] += 1
     return [one for counts in (failed, held) for one, _ in counts.most_common()]
 
 

@@ -169,9 +169,9 @@ function shading(ratios, limit) {
 }
 
 /** Each token's ratio on the grid of patches, cls and registers above, the image beside it. */
-function tokens(place, profile, input) {
+function tokens(place, breakdown, input) {
   const words = digest.taps[place.tap]?.shape ?? [], prefix = words.includes("N") ? digest.prefix[place.variant] ?? 0 : 0;
-  const [rows, columns] = input.grid, ratios = profile.tokens;
+  const [rows, columns] = input.grid, ratios = breakdown.tokens;
   const limit = rowsAt(place)[0].token_limit;
   const side = Math.max(10, Math.min(34, Math.floor(300 / Math.max(rows, columns))));
   const shade = shading(ratios, limit);
@@ -196,10 +196,10 @@ function tokens(place, profile, input) {
   if (patches.length === rows * columns) {
     const boxes = patches.map((ratio, i) => tile(ratio, `row ${Math.floor(i / columns)}, column ${i % columns}`));
     const shown = element("div", { class: "beside" }, element("figure", {}, grid(columns, boxes, `Ratios of ${rows} × ${columns} patches`), element("figcaption", {}, `patches ${rows} × ${columns}`)));
-    const picture = digest.images[`${input.name} #${profile.image ?? 0}`];
+    const picture = digest.images[`${input.name} #${breakdown.image ?? 0}`];
     if (picture) {
       const image = element("img", { class: "thumb", src: picture, alt: `The input image, ${input.content}`, width: columns * (side + 1), height: rows * (side + 1) });
-      shown.append(element("figure", {}, image, element("figcaption", {}, `image ${(profile.image ?? 0) + 1} of ${input.batch}, contrast stretched`)));
+      shown.append(element("figure", {}, image, element("figcaption", {}, `image ${(breakdown.image ?? 0) + 1} of ${input.batch}, contrast stretched`)));
     }
     parts.push(shown);
   }

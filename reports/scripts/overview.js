@@ -95,9 +95,9 @@ function drawInside() {
   for (const box of all("[data-inside]")) {
     const place = placeOf(box.dataset.inside);
     const [r] = rowsAt(place);
-    if (!r?.worst.profile) continue;
+    if (!r?.worst.breakdown) continue;
     const input = digest.inputs[r.input[r.worst.at]];
-    box.replaceChildren(element("h3", {}, `Inside it, on ${input.name}`), element("p", { class: "dim small" }, "Each token's error over its own floor."), tokens(place, r.worst.profile, input));
+    box.replaceChildren(element("h3", {}, `Inside it, on ${input.name}`), element("p", { class: "dim small" }, "Each token's error over its own floor."), tokens(place, r.worst.breakdown, input));
   }
 }
 

@@ -59,11 +59,11 @@ function tapPage(place) {
     element("p", {}, `${digest.taps[place.tap]?.meaning ?? ""}. Strongest of ${counted(count, "comparison")}, ${failed} over ${count === 1 ? "its" : "their"} limit: ${said}, on ${input.name}.`),
     element("div", { class: "scroll", tabindex: 0 }, element("table", { class: "text" }, element("tbody", {}, ...figuresOf(r).map(([name, value]) => row(element("th", { scope: "row" }, name), value))))),
   ];
-  if (worst.profile) {
+  if (worst.breakdown) {
     parts.push(element("h3", {}, `Where inside it, on ${input.name}`),
       element("p", { class: "dim small" }, "Each token's error over its own floor; along heads and channels the rms error over the floor of the whole tensor, of all tokens."),
-      element("div", { class: "figures" }, tokens(place, worst.profile, input),
-        ...Object.entries(worst.profile.along).map(([name, axis]) => element("figure", { class: "plot" }, along(name, axis, r.limit), element("figcaption", {}, `${name} ${axis.worst} holds ${(100 * axis.share).toFixed(0)} % of the squared error`)))));
+      element("div", { class: "figures" }, tokens(place, worst.breakdown, input),
+        ...Object.entries(worst.breakdown.along).map(([name, axis]) => element("figure", { class: "plot" }, along(name, axis, r.limit), element("figcaption", {}, `${name} ${axis.worst} holds ${(100 * axis.share).toFixed(0)} % of the squared error`)))));
   }
   parts.push(element("h3", {}, "Over inputs, beside the other stages"),
     element("p", { class: "dim small" }, "Dashed: 1, Meta's own float32. Solid: the limit."),

@@ -88,7 +88,7 @@ def _open_fence(words: str) -> str:
 def reproducer(run: Run, case: Case) -> str:
     """A text for an issue of the port: what departs, by how much, on which versions, how to see it."""
     worst, header = case.divergence.worst, run.header
-    inside = worst.profile and worst.variant in VARIANTS
+    inside = worst.breakdown and worst.variant in VARIANTS
     figures = {
         "noise ratio": f"{_ratio(worst)}, limit {worst.limit:g}",
         "rms error against the float64 truth": _scientific(worst.ratio, worst.floor),
@@ -108,7 +108,7 @@ def reproducer(run: Run, case: Case) -> str:
         *_argument(case),
     ]
     if inside:
-        parts.append("\n" + _block(picture.draw(VARIANTS[worst.variant], worst, worst.profile)))
+        parts.append("\n" + _block(picture.draw(VARIANTS[worst.variant], worst, worst.breakdown)))
     parts += [
         "\n## To reproduce\n",
         _block(case.divergence.command, "sh"),

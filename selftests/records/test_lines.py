@@ -68,16 +68,16 @@ def test_figures_that_are_not_json_are_refused(tmp_path, token):
         (lambda m: m.update(ratio=10**400), "out of range - at `$.ratio`"),
         (lambda m: m.update(token_ratio=None), "it passed without figures"),
         (
-            lambda m: m.update(profile={"image": 0, "tokens": [1.0] * 3, "along": {}}),
-            "its profile does not fit its tap and input",
+            lambda m: m.update(breakdown={"image": 0, "tokens": [1.0] * 3, "along": {}}),
+            "its breakdown does not fit its tap and input",
         ),
         (
-            lambda m: m.update(profile={"image": 1, "tokens": [1.0] * 9, "along": {}}),
-            "its profile does not fit its tap and input",
+            lambda m: m.update(breakdown={"image": 1, "tokens": [1.0] * 9, "along": {}}),
+            "its breakdown does not fit its tap and input",
         ),
         (
-            lambda m: m.update(profile={"image": 0, "tokens": [1.0] * 9, "along": {"head": {}}}),
-            "missing required field `size` - at `$.profile.along",
+            lambda m: m.update(breakdown={"image": 0, "tokens": [1.0] * 9, "along": {"head": {}}}),
+            "missing required field `size` - at `$.breakdown.along",
         ),
     ],
 )
@@ -104,10 +104,10 @@ def test_a_line_of_another_kind_is_no_measurement(tmp_path):
 
 def test_a_profile_is_left_out_where_there_is_none(tmp_path):
     inside = {"image": 0, "tokens": [1.0] * 9, "along": {}}
-    found = [*clean(), replace(taken("norm1", 0.9), profile=inside)]
+    found = [*clean(), replace(taken("norm1", 0.9), breakdown=inside)]
     lines.write(tmp_path / "one", found)
     told = [json.loads(line) for line in (tmp_path / "one").read_text().splitlines()]
-    assert ["profile" in fields for fields in told] == [False] * len(clean()) + [True]
+    assert ["breakdown" in fields for fields in told] == [False] * len(clean()) + [True]
     assert lines.read(tmp_path / "one") == (found, [])
 
 
@@ -121,7 +121,7 @@ def test_writing_appends_and_what_is_no_number_is_null(tmp_path):
 
 def test_fields_of_a_record_make_it_again():
     inside = {"image": 0, "tokens": [1.0, None] * 4 + [1e9], "along": {}}
-    one = replace(taken("norm1", 0.9), profile=inside)
+    one = replace(taken("norm1", 0.9), breakdown=inside)
     assert lines.measured(json.loads(json.dumps(lines.fields(one)))) == one
     with pytest.raises(ValueError, match="got `str`"):
         lines.measured(lines.fields(one) | {"seed": "7"})

@@ -17,7 +17,7 @@ def found():
     own = [*clean(3), taken("tokens", 0.9, None), taken("cls", 0.9, None, "onnx")]
     own += [taken("norm", 0.9, None, "meta"), taken("norm", 0.9, None, "mapped")]
     own += [taken("norm1", 0.9, stage="nnx"), taken("norm1", 0.9, stage="mine")]
-    return [*own, replace(taken("norm1", 0.9, 11), profile=inside, stage=HOSTILE)]
+    return [*own, replace(taken("norm1", 0.9, 11), breakdown=inside, stage=HOSTILE)]
 
 
 def before(fields):
@@ -25,6 +25,7 @@ def before(fields):
     place = fields["place"]
     number = int(place.removeprefix("block ")) if place.startswith("block ") else None
     told = {"variant": fields["variant"], "stage": fields["stage"], "block": number}
+    fields = {{"breakdown": "profile"}.get(name, name): value for name, value in fields.items()}
     return told | {k: v for k, v in fields.items() if k not in ("family", "parent", "place")}
 
 

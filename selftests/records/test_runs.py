@@ -208,7 +208,7 @@ def test_the_vocabulary_imports_numpy_and_nothing_heavier():
 
     modules = [
         "families", "families.vit", "taps", "layers", "inputs.drawn", "yardstick", "records.measurement",
-        "records.divergence", "records.contract", "profile", "picture", "comparator",
+        "records.divergence", "records.contract", "breakdown", "picture", "comparator",
     ]  # fmt: skip
     code = "import sys\n" + "\n".join(f"import dinov3_parity.parity.{name}" for name in modules)
     heavy = {"torch", "jax", "onnx", "onnxruntime", "pytest"}

@@ -95,16 +95,17 @@ def test_blocks_share_a_mistake_or_one_has_it(bad, words):
 def test_one_channel_that_holds_the_error_is_named():
     axis = {"size": 384, "ratio": [1.0], "worst": 5, "share": 0.93}
     worst = replace(
-        taken("norm1", 70.0), profile={"image": 0, "tokens": [70.0] * 9, "along": {"channel": axis}}
+        taken("norm1", 70.0),
+        breakdown={"image": 0, "tokens": [70.0] * 9, "along": {"channel": axis}},
     )
     assert "channel 5 of 384 holds 93 % of the error" in said([worst])
     spread = {"channel": axis | {"share": 0.3}}
-    assert "holds" not in said([replace(worst, profile=worst.profile | {"along": spread})])
+    assert "holds" not in said([replace(worst, breakdown=worst.breakdown | {"along": spread})])
 
 
 def test_registers_alone_are_named():
     tokens = [0.9, 70.0, 70.0, 70.0, 70.0, 1.0, 1.0, 1.0, 1.0]
-    worst = replace(taken("norm1", 70.0), profile={"image": 0, "tokens": tokens, "along": {}})
+    worst = replace(taken("norm1", 70.0), breakdown={"image": 0, "tokens": tokens, "along": {}})
     assert "0 of 1 cls, 4 of 4 registers, 0 of 4 patches" in said([worst])
 
 

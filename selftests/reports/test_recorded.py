@@ -100,7 +100,7 @@ def test_a_floor_belongs_to_the_input_and_not_to_the_stage(clean):
         assert floors.setdefault(at, (m.floor, m.floor_setter)) == (m.floor, m.floor_setter)
 
 
-def test_the_strongest_of_a_place_has_its_profile_and_the_profile_agrees(clean):
+def test_the_strongest_of_a_place_has_its_breakdown_and_the_breakdown_agrees(clean):
     _, found = clean
     best = {}
     for m in found:
@@ -108,9 +108,9 @@ def test_the_strongest_of_a_place_has_its_profile_and_the_profile_agrees(clean):
         if at not in best or m.strength > best[at].strength:
             best[at] = m
     for m in best.values():
-        assert max(m.profile["tokens"]) == pytest.approx(m.token_ratio, rel=0.006, abs=1e-9)
-        assert (m.profile["image"] is None) == ("B" not in VIT.taps[m.tap].shape)
-        for axis in m.profile["along"].values():
+        assert max(m.breakdown["tokens"]) == pytest.approx(m.token_ratio, rel=0.006, abs=1e-9)
+        assert (m.breakdown["image"] is None) == ("B" not in VIT.taps[m.tap].shape)
+        for axis in m.breakdown["along"].values():
             assert len(axis["ratio"]) <= 128 and axis["worst"] < axis["size"]
             share = max(axis["ratio"]) ** 2 / axis["size"] / m.ratio**2 if m.ratio else 0
             assert axis["share"] == pytest.approx(share, rel=0.03)
@@ -133,7 +133,7 @@ def test_lines_have_the_fields_of_a_measurement_and_no_others(tmp_path):
     folder = recorded.huge(tmp_path, count=2_000)
     known = set(Measurement.__struct_fields__)
     for line in (folder / "measurements.jsonl").read_text().splitlines():
-        assert known - {"profile"} <= set(json.loads(line)) <= known
+        assert known - {"breakdown"} <= set(json.loads(line)) <= known
 
 
 def test_wrong_keys_are_first_at_the_keys_of_the_first_block_of_equimo(tmp_path):

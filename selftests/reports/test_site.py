@@ -176,7 +176,7 @@ def test_the_pages_digest_is_the_records(root, tmp_path):
         assert row["failed"] == sum(not m.passed for m in found)
         worst, strongest = found[row["worst"]["at"]], max(found, key=lambda m: m.strength)
         assert row["strength"] == worst.strength == strongest.strength
-        for name in ("cosine", "floor_setter", "problem", "profile"):
+        for name in ("cosine", "floor_setter", "problem", "breakdown"):
             assert row["worst"][name] == getattr(worst, name)
 
 
@@ -217,9 +217,9 @@ def one(**fields):
         {"stage": "x\ud800y\n::error::z\x1b[31m", "runtime": "\udce4\x00"},
         {"ratio": None, "token_ratio": None, "max_abs": None, "cosine": None, "rel_max": None},
         {"token_ratio": None},
-        {"content": "newer", "profile": {"image": 0, "tokens": [1.0] * 9, "along": {}}},
+        {"content": "newer", "breakdown": {"image": 0, "tokens": [1.0] * 9, "along": {}}},
         {"grid": (10**6, 10**6)},
-        {"batch": 1, "profile": {"image": 4, "tokens": [1.0] * 9, "along": {}}},
+        {"batch": 1, "breakdown": {"image": 4, "tokens": [1.0] * 9, "along": {}}},
     ],
     ids=["no-unicode", "infinite", "token-infinite", "unknown", "large", "no-such-image"],
 )

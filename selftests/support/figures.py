@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from dinov3_parity.fixtures.pytest_plugin.session import FILE_INPUTS
+from dinov3_parity.parity.breakdown import POINTS
 from dinov3_parity.parity.families.base import Variant
 from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
 from dinov3_parity.parity.inputs.strategies import SCALES, SMALL, SQUARE, WEIGHTS
-from dinov3_parity.parity.profile import POINTS
 from dinov3_parity.parity.records import contract, lines, older
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 from dinov3_parity.parity.yardstick import EPS32, ROUNDING
@@ -206,7 +206,7 @@ def told(
                 "layer": test.layer, "content": drawn.content, "scale": drawn.scale, "problem": "",
             }  # fmt: skip
             if now["stronger"][k]:
-                fields["profile"] = profile(fields, sizes[row, k].tolist(), rng)
+                fields["breakdown"] = breakdown(fields, sizes[row, k].tolist(), rng)
             found.append(fields)
         yield drawn, found
 
@@ -263,8 +263,8 @@ def _extents(test: Asked) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def profile(fields: Fields, sizes: list[int], rng: np.random.Generator) -> dict[str, Any]:
-    """Figures of one measurement's tokens, heads and channels, as ``parity.profile`` has them: the
+def breakdown(fields: Fields, sizes: list[int], rng: np.random.Generator) -> dict[str, Any]:
+    """Figures of one measurement's tokens, heads and channels, as ``parity.breakdown`` has them: the
     worst token has the token ratio, and the mean square along an axis is that of the whole."""
     tap, ratio, token = VIT.taps[fields["tap"]], fields["ratio"], fields["token"]
     image = token[0] if "B" in tap.shape else None

@@ -86,7 +86,9 @@ def passed_on(groups: list[Group]) -> list[Group]:
         given = first.get(_place_and_input(m))
         if m.passed or given is None:
             return m
-        return changed(m, **{name: getattr(given, name) for name in figures}, profile=given.profile)
+        return changed(
+            m, **{name: getattr(given, name) for name in figures}, breakdown=given.breakdown
+        )
 
     return [(test, drawn, [same(m) for m in records]) for test, drawn, records in groups]
 
@@ -263,5 +265,5 @@ def _broken(m: Measurement, problem: str) -> Measurement:
     """A measurement of a tap that could not be compared."""
     return changed(
         m, ratio=None, max_abs=None, max_abs_index=(), rel_max=None, cosine=None, token=(),
-        token_ratio=None, passed=False, problem=problem, profile=None,
+        token_ratio=None, passed=False, problem=problem, breakdown=None,
     )  # fmt: skip

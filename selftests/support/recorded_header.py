@@ -22,7 +22,7 @@ from selftests.support.figures import (
     RUNTIMES,
     Asked,
     Group,
-    profile,
+    breakdown,
     stream,
 )
 
@@ -151,7 +151,7 @@ def _failures(groups: list[Group]) -> list[dict[str, str]]:
         failed = sum(not m.passed for m in records)
         words = [str(found)]
         if not found.worst.problem:
-            inside = found.worst.profile or _profile(test.variant, found.worst)
+            inside = found.worst.breakdown or _breakdown(test.variant, found.worst)
             words.append(picture.draw(test.variant, found.worst, inside))
         words.append(f"{failed} of {len(records)} comparisons failed on {drawn}.")
         words.append(f"Reproduce: {found.command}")
@@ -159,9 +159,9 @@ def _failures(groups: list[Group]) -> list[dict[str, str]]:
     return [{"test": t, "input": str(drawn), "words": words} for t, (drawn, words) in told.items()]
 
 
-def _profile(variant: Variant, m: Measurement) -> dict[str, Any]:
+def _breakdown(variant: Variant, m: Measurement) -> dict[str, Any]:
     shape = VIT.extent(VIT.taps[m.tap], variant, m.batch, m.grid)
-    return profile(lines.fields(m), list(shape), stream(m.variant, m.stage, m.where))
+    return breakdown(lines.fields(m), list(shape), stream(m.variant, m.stage, m.where))
 
 
 def _test(test: Asked, groups: list[Group], failures: list[dict[str, str]]) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from dinov3_parity.parity.breakdown import POINTS, breakdown
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.picture import draw
-from dinov3_parity.parity.profile import POINTS, profile
 from dinov3_parity.parity.yardstick import compare, standard
 from msgspec.structs import replace
 
@@ -33,7 +33,7 @@ def measured(tap, rng, batch=2, grid=(2, 3)):
 def test_tokens_are_those_of_the_worst_ones_image_and_the_largest_is_the_comparisons(tap, rng):
     known, shown = measured(tap, rng)
     one = compare(known, shown)
-    told = profile(known, shown, one.token)
+    told = breakdown(known, shown, one.token)
     assert max(told["tokens"]) == pytest.approx(one.token_ratio, rel=0.005)
     axes = VIT.taps[tap].token_axes
     inside = tuple(k for k in range(shown.ndim) if k not in axes)
@@ -50,7 +50,7 @@ def test_tokens_are_those_of_the_worst_ones_image_and_the_largest_is_the_compari
 )
 def test_along_an_axis_the_error_of_a_place_is_over_all_tokens(tap, names, rng):
     known, shown = measured(tap, rng)
-    told = profile(known, shown, compare(known, shown).token)["along"]
+    told = breakdown(known, shown, compare(known, shown).token)["along"]
     assert list(told) == names
     axis = VIT.taps[tap].shape.index(
         {"head": "h", "channel": "D" if tap == "norm1" else "d"}[names[-1]]
@@ -67,17 +67,17 @@ def test_along_an_axis_the_error_of_a_place_is_over_all_tokens(tap, names, rng):
 def test_one_wrong_channel_holds_the_error_and_stays_visible_among_many(rng):
     known, shown = measured("ffn.up", rng)
     shown[:, :, 700] += 1
-    told = profile(known, shown, compare(known, shown).token)["along"]["channel"]
+    told = breakdown(known, shown, compare(known, shown).token)["along"]["channel"]
     assert (told["size"], told["worst"], told["share"]) == (1536, 700, 1.0)
     assert len(told["ratio"]) == POINTS and np.argmax(told["ratio"]) == 700 // 12
 
 
 def test_an_exact_tap_has_no_share_and_an_overflow_no_number(rng):
     known, _ = measured("norm1", rng)
-    same = profile(known, known.truth.astype(np.float32), (0, 0))
+    same = breakdown(known, known.truth.astype(np.float32), (0, 0))
     assert max(same["tokens"]) < 2
     huge = np.full_like(known.meta, 3e38)
-    told = profile(known, huge, (0, 0))
+    told = breakdown(known, huge, (0, 0))
     assert told["along"] == {} and all(r is None or r > 1e30 for r in told["tokens"])
 
 
@@ -122,7 +122,7 @@ def test_the_picture_of_many_tokens_has_shades_from_half_the_limit():
 )
 def test_tokens_are_parted_as_the_tap_table_has_them(tap, sizes, rng):
     known, shown = measured(tap, rng)
-    tokens = profile(known, shown, compare(known, shown).token)["tokens"]
+    tokens = breakdown(known, shown, compare(known, shown).token)["tokens"]
     assert {
         name: len(part) for name, part in VIT.split(VITS16, VIT.taps[tap], tokens).items()
     } == sizes

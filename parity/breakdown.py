@@ -19,7 +19,7 @@ POINTS = 128
 _AXES = {"h": "head", "D": "channel", "d": "channel", "F": "channel"}
 
 
-def profile(standard: Standard, shown: np.ndarray, token: tuple[int, ...]) -> dict[str, Any]:
+def breakdown(standard: Standard, shown: np.ndarray, token: tuple[int, ...]) -> dict[str, Any]:
     """The figures of a shown tap, as JSON takes them; ``token`` is the worst, by its index along the
     tap's token axes.
 
