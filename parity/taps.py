@@ -10,6 +10,7 @@ __all__ = ["BLOCK", "EMBED", "HEAD", "pooled", "split_head", "taps_of"]
 
 
 def taps_of(part: str, variant: Variant, stage: str = "") -> tuple[Tap, ...]:
-    """The taps that a stage must show in one part of the model, in dataflow order: of every ``stage``
-    the same, which ports of before named."""
+    """The taps that a stage must show in one part of the model, ``EMBED``, ``BLOCK`` or ``HEAD``, in
+    dataflow order: of every ``stage`` the same, which ports of before named. Raises KeyError for
+    another part."""
     return family_of(variant).of_part(part, variant)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from dinov3_parity.parity.families.base import Family, Variant
 from dinov3_parity.parity.families.vit import VIT
 
+#: Every family by its name.
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in (VIT,)})
 
 #: Every variant by its name, in the order of the releases.
@@ -17,7 +18,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
 
 
 def family_of(variant: Variant) -> Family:
-    """The family of a variant, or of a subset of one."""
+    """The family of a variant, or of a subset of one. Raises KeyError where it is in none."""
     return FAMILIES[variant.family]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-#: Image statistics (mean, std per RGB channel) of the evaluation transform, by dataset.
+#: Image statistics (mean, std of the channels R, G, B in 0 to 1) of the evaluation transform, by dataset.
 NORMALIZATION = MappingProxyType(
     {
         "lvd1689m": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -118,7 +118,7 @@ class Tensor:
 
     name: str
     shape: Shape
-    place: Place | None  # None: of the model as a whole
+    place: Place | None  #: None: of the model as a whole
     leaf: str
     role: str
 
@@ -137,9 +137,9 @@ class Variant:
     """One official backbone, as a release: its name, file and dataset. A family adds the geometry."""
 
     name: str
-    architecture: str  # Meta's name of the model, without the dataset
-    dataset: str  # "lvd1689m" or "sat493m"
-    hash_prefix: str  # first 8 hex digits of the release file's sha256
+    architecture: str  #: Meta's name of the model, without the dataset
+    dataset: str  #: ``lvd1689m`` or ``sat493m``
+    hash_prefix: str  #: first 8 hex digits of the release file's sha256
     family = ""  # of a class, not of an instance
 
     #: Of a subset: which blocks of the release its blocks are.
@@ -152,6 +152,7 @@ class Variant:
 
     @property
     def file_name(self) -> str:
+        """Meta's name of the release's file, its hash in it."""
         return f"{self.release}-{self.hash_prefix}.pth"
 
     @property
@@ -173,8 +174,8 @@ class Family:
     name: str
     variants: Mapping[str, Variant]
     parts: Mapping[str, Part]
-    returned: tuple[str, ...]  # taps of the last part that a whole model returns
-    published: tuple[str, ...]  # of them the workflow's own two figures
+    returned: tuple[str, ...]  #: taps of the last part that a whole model returns
+    published: tuple[str, ...]  #: of them the workflow's own two figures
     # The first of each is a variant, of the family's own class.
     places: Callable[[Any], tuple[Place, ...]]
     tensors: Callable[[Any], tuple[Tensor, ...]]
@@ -196,7 +197,7 @@ class Family:
         return tuple(place for place in self.places(variant) if place.index)
 
     def of_part(self, part: str, variant: Variant) -> tuple[Tap, ...]:
-        """The taps of a part that a variant has."""
+        """The taps of a part that a variant has. Raises KeyError for a part that the family lacks."""
         return tuple(tap for tap in self.parts[part].taps if self.has(variant, tap.only))
 
     def extent(self, tap: Tap, variant: Variant, batch: int, grid: tuple[int, int]) -> Shape:
@@ -225,7 +226,8 @@ class Family:
         return tuple(tensor for tensor in self.tensors(variant) if tensor.place == place)
 
     def ancestors(self, tap: str) -> frozenset[str]:
-        """Every tap that a tap is computed from, within its part of the model."""
+        """Every tap that a tap is computed from, within its part of the model. Raises KeyError for a
+        name that is no tap's."""
         near = frozenset(name for name in self.taps[tap].after if name in self.taps)
         return near.union(*map(self.ancestors, near))
 

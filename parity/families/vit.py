@@ -21,24 +21,26 @@ EMBED, BLOCK, HEAD = vit_taps.EMBED, vit_taps.BLOCK, vit_taps.HEAD
 
 @dataclass(frozen=True)
 class VisionTransformer(Variant):
-    """``hidden`` is the width of the FFN's hidden activations (of SwiGLU: of each of its branches)."""
+    """The geometry of a vision transformer; ``hidden`` is the width of the FFN's hidden activations (of
+    SwiGLU: of each of its branches)."""
 
-    dim: int
-    depth: int
+    dim: int  #: D, the width of a token
+    depth: int  #: how many blocks
     heads: int
-    ffn: str  # "mlp" (exact GELU) or "swiglu"
+    ffn: str  #: ``mlp`` (exact GELU) or ``swiglu``
     hidden: int
     qkv_bias: bool = True
-    local_cls_norm: bool = False  # a training-only norm that is stored but unused at inference
-    align: int = 8  # SwiGLU's hidden width is rounded up to a multiple of this
-    registers: int = 4  # Meta calls them storage tokens
-    patch: int = 16
-    eps: float = 1e-5
+    local_cls_norm: bool = False  #: a training-only norm that is stored but unused at inference
+    align: int = 8  #: SwiGLU's hidden width is rounded up to a multiple of this
+    registers: int = 4  #: Meta calls them storage tokens
+    patch: int = 16  #: pixels a side
+    eps: float = 1e-5  #: of every LayerNorm
     rope_base: float = 100.0
     family = "vit"
 
     @property
     def head_dim(self) -> int:
+        """d, the width of one head."""
         return self.dim // self.heads
 
     @property
@@ -88,6 +90,7 @@ VARIANTS: Mapping[str, VisionTransformer] = MappingProxyType(
 
 
 def places(variant: VisionTransformer) -> tuple[Place, ...]:
+    """Where it is looked at: embedding, every block, head."""
     blocks = (Place(BLOCK, (i,)) for i in range(variant.depth))
     return (Place(EMBED), *blocks, Place(HEAD))
 
@@ -99,6 +102,7 @@ def subset(variant: VisionTransformer, numbers: tuple[int, ...]) -> VisionTransf
 
 
 def numbered(variant: VisionTransformer, place: Place) -> Place:
+    """A place with the number that its block has in the release."""
     if place.part != BLOCK:
         return place
     return Place(BLOCK, (variant.number(place.index[0]),))
@@ -133,6 +137,7 @@ def ffn_projections(v: VisionTransformer) -> tuple[tuple[str, int, int], ...]:
 
 @lru_cache(maxsize=32)
 def tensors(v: VisionTransformer) -> tuple[Tensor, ...]:
+    """Every tensor of the release, float32, in the order of the file."""
     d, embed, head = v.dim, Place(EMBED), Place(HEAD)
     found = [
         _end("cls_token", (1, 1, d), embed, "prefix_token"),
@@ -235,7 +240,7 @@ def draw(
 
 
 def pooled(patches: np.ndarray) -> np.ndarray:
-    """Mean of patch tokens (B, P, D) to (B, D) float32, as the published workflow compares it.
+    """Mean of patch tokens, float32 (B, P, D) to (B, D), as the published workflow compares it.
 
     No stage pools; the sum is taken in float64 so that the figure shows the patches' error alone.
     """
@@ -243,7 +248,8 @@ def pooled(patches: np.ndarray) -> np.ndarray:
 
 
 def split_head(normed: np.ndarray, variant: VisionTransformer) -> dict[str, np.ndarray]:
-    """The head's taps from every token after the final norm, (B, N, D)."""
+    """The head's taps from every token after the final norm, float32 (B, N, D): ``norm``, all of them
+    as they are, ``cls`` (B, D), ``registers`` (B, R, D), ``patches`` (B, P, D), ``pooled`` (B, D)."""
     patches = normed[:, variant.prefix :]
     parts = {
         "norm": normed,
