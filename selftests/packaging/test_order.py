@@ -32,6 +32,21 @@ def test_imports_keep_to_their_directions(unpacked):
     assert shown.returncode == 0, shown.stdout + shown.stderr
 
 
+def test_every_room_has_its_place_in_the_directions():
+    """What the contract does not name it does not hold to anything; the layers' tests import all."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (directions,) = (one["layers"] for one in told if one["name"] == "directions")
+    named = [name for line in directions for name in line.split(" | ")]
+    rooms = {
+        f"dinov3_parity.{folder}.{path.stem}"
+        for folder in ("parity", "fixtures") for path in (ROOT / folder).iterdir()
+        if (path.suffix == ".py" or (path / "__init__.py").is_file())
+        and path.stem != "__init__" and not path.stem.startswith("test_")
+    }  # fmt: skip
+    assert sorted(named) == sorted(rooms | {"dinov3_parity.reports"})
+    assert {"acyclic_siblings"} < {one["type"] for one in told}
+
+
 @pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_is_short(path):
     assert len(path.read_text("utf-8").splitlines()) <= LINES
