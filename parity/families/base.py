@@ -48,9 +48,10 @@ class Place:
     def read(cls, words: str) -> Place:
         """The place that ``str`` wrote. Raises ValueError for other words."""
         part, _, numbers = words.partition(" ")
-        if numbers and not all(number.isdecimal() for number in numbers.split(".")):
+        found = cls(part, tuple(int(one) for one in numbers.split(".") if one.isdecimal()))
+        if str(found) != words:
             raise ValueError(f"{words!r} is no place")
-        return cls(part, tuple(map(int, numbers.split("."))) if numbers else ())
+        return found
 
 
 @dataclass(frozen=True)
