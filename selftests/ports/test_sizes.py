@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from dinov3_parity.fixtures.ports.fitting import Takes
+from dinov3_parity.fixtures.ports.fitting import Takes, declared
 from dinov3_parity.fixtures.reference.computed import Computed
 from dinov3_parity.fixtures.sweep.resume_point import ResumePoint
 from dinov3_parity.fixtures.sweep.sweep import Member, together
@@ -98,7 +98,21 @@ def test_a_port_is_held_on_a_large_variant(run_pytest, tmp_path):
 def test_an_input_that_a_port_takes_stays_as_it_is():
     takes = Takes(((14, 14), (2, 3)), (1, 4))
     assert takes.fitted(SQUARE) == SQUARE
+    for seed in range(4):  # by which another size and batch would be chosen
+        for grid in takes.grids:
+            for batch in takes.batches:
+                assert takes.fitted(Input(batch, grid, seed)) == Input(batch, grid, seed)
     assert Takes().fitted(Input(3, (5, 7), 9)) == Input(3, (5, 7), 9)
+
+
+def test_sizes_are_height_and_width_and_make_rows_and_columns():
+    class Stage:
+        sizes, batches = [(48, 32), [32, 48], (48, 32)], (4, 1, 4)
+
+    takes = declared(Stage, "Stage")
+    assert takes == Takes(((3, 2), (2, 3)), (4, 1))
+    assert takes.told == "sizes 48x32, 32x48 and batches 4, 1"
+    assert declared(object, "object") == Takes()
 
 
 def test_other_inputs_are_made_one_of_what_it_takes_by_their_seed():

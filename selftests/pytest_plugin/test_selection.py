@@ -55,6 +55,11 @@ def test_words_that_are_names_are_made_exact(typed, read):
     assert keyword.words(once) == keyword.words(typed)
 
 
+def test_the_words_of_an_expression_are_told_once_and_without_its_operators():
+    typed = "not (VitS16 and blocks) or not vits16 and test_a[x-1]"
+    assert keyword.words(typed) == ["vits16", "blocks", "test_a[x-1]"]
+
+
 def test_no_keyword_is_part_of_another():
     ports = ["metal", "my-onnx", "unmapped", "onnx_2"]
     keywords = [keyword.keyword(name) for name in (*NAMES, *ports)]
@@ -125,6 +130,15 @@ def test_what_explains_comes_before_what_it_explains(run_pytest):
     assert found == sorted(found) and {stage for stage, _ in found} == {-1, 0, 1, 2, 3}
 
 
+def test_a_variant_is_done_with_before_the_next_begins(run_pytest):
+    shown = run_pytest("--collect-only", "-q", "-k", "vits16 or vits16plus or vitb16")
+    tests = [line for line in shown.out.splitlines() if line.startswith("parity/test_")]
+    order = [
+        list(VARIANTS).index(line.partition("[")[2].rstrip("]").split("-")[0]) for line in tests
+    ]
+    assert order == sorted(order) and len(set(order)) == 3
+
+
 @pytest.mark.parametrize("stage", ["mapped", "MAPPED"])
 def test_a_stage_is_not_a_part_of_a_tests_name(run_pytest, stage):
     found = collected(run_pytest, f"vits16 and {stage}")
@@ -149,6 +163,7 @@ def test_of_the_suites_own_tests_a_stage_and_a_layer_are_words_like_others(run_p
         ("vits16 and tflite", "nothing is called 'tflite'."),
         ("vits16 and streamed", "no test is about all of that"),
         ("not vits16x and equimo", "nothing is called 'vits16x', perhaps vits16"),
+        ("vits16 or vitamin", "nothing is called 'vitamin'."),  # begins as every variant does
     ],
 )
 def test_a_word_that_is_a_slip_is_told_with_what_there_is(run_pytest, expression, words):

@@ -1,6 +1,9 @@
 """What anybody knows of a stage derives from its record: a stage known by that alone is everywhere."""
 
 import json
+import sys
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import pytest
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
@@ -31,6 +34,38 @@ def test_parents_come_before_their_children_and_a_fork_is_a_fork():
         [("onnx of b", "b"), ("b", "root"), ("onnx of a", "a"), ("a", "root"), ("root", "")]
     }  # fmt: skip
     assert list(registry.in_order(known)) == ["root", "a", "onnx of a", "b", "onnx of b"]
+
+
+def test_a_stage_whose_parent_is_not_known_stands_at_the_root_and_not_nowhere():
+    known = {name: Info(name, parent, {}) for name, parent in [("b", "lost"), ("a", "")]}
+    known["of b"] = Info("of b", "b", {})
+    assert list(registry.in_order(known)) == ["a", "b", "of b"]
+
+
+def test_artifacts_are_made_of_a_parent_and_neither_of_the_checkpoint_nor_of_a_port():
+    assert {name: one.has_artifacts for name, one in registry.stages().items()} == {
+        "meta": False, "equimo": True, "mapped": True, "onnx": True,
+    }  # fmt: skip
+    assert not Info("mine", "meta", {}, port=True).has_artifacts
+
+
+def test_a_stage_that_was_registered_is_forgotten():
+    registry.register(Info("for now", "meta", {}))
+    assert "for now" in registry.stages()
+    registry.forget("for now")
+    registry.forget("for now")  # once more is no error
+    assert "for now" not in registry.stages()
+
+
+def test_a_record_that_a_package_installs_is_a_stage(monkeypatch):
+    point = EntryPoint("toy", "selftests.support.installed:INFO", registry.GROUP)
+    monkeypatch.setattr(registry, "_KNOWN", {})
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [point] if group == registry.GROUP else []
+    )
+    record = SimpleNamespace(INFO=Info("installed", "equimo", {}))
+    monkeypatch.setitem(sys.modules, "selftests.support.installed", record)
+    assert list(registry.stages()) == ["meta", "equimo", "installed", "mapped", "onnx"]
 
 
 def test_the_suites_own_stages_are_found_by_their_folders():

@@ -87,20 +87,56 @@ def test_what_a_function_imports_is_part_of_the_key(checkout, store):
     assert pipe._recipe("onnx", "") != before
 
 
-def test_an_installed_stages_key_has_what_it_imports_of_its_own_package(tmp_path, monkeypatch):
+def another_stage(tmp_path, monkeypatch, line):
+    """An installed package of a stage whose module imports another one by a line."""
     package = tmp_path / "another_stage"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "vit.py").write_text("import numpy\nfrom another_stage.parts import Part\n")
+    (package / "vit.py").write_text(f"import numpy\n{line}\n")
     (package / "parts.py").write_text("class Part: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     forget()
+    return package
+
+
+def test_an_installed_stages_key_has_what_it_imports_of_its_own_package(tmp_path, monkeypatch):
+    package = another_stage(tmp_path, monkeypatch, "from another_stage.parts import Part")
     assert package / "parts.py" in keys.closure("another_stage.vit")
     before = keys.code("another_stage.vit")
     assert (
         code_after(package / "parts.py", "class Part", "class Part(dict)", "another_stage.vit")
         != before
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import another_stage.parts",
+        "import os, another_stage.parts as parts",
+        "from another_stage import parts",
+        "from another_stage.parts import Part",
+    ],
+)
+def test_whichever_way_a_module_is_imported_it_is_part_of_the_key(tmp_path, monkeypatch, line):
+    package = another_stage(tmp_path, monkeypatch, line)
+    assert package / "parts.py" in keys.closure("another_stage.vit")
+
+
+def test_the_packages_around_a_module_run_and_are_part_of_its_key(tmp_path, monkeypatch):
+    """An import runs their ``__init__.py``, which may import more: of the suite and of a stage."""
+    package = another_stage(tmp_path, monkeypatch, "")
+    (package / "__init__.py").write_text("import another_stage.parts\n")
+    forget()
+    assert {package / "__init__.py", package / "parts.py"} < set(keys.closure("another_stage.vit"))
+    own = keys.closure("dinov3_parity.parity.families.vit")
+    assert keys.ROOT / "parity" / "families" / "__init__.py" in own
+
+
+def test_two_modules_of_the_same_text_have_two_keys(tmp_path, monkeypatch):
+    package = another_stage(tmp_path, monkeypatch, "")
+    shutil.copy(package / "vit.py", package / "other.py")
+    assert keys.code("another_stage.vit") != keys.code("another_stage.other")
 
 
 def test_a_docstring_or_a_comment_remakes_nothing(checkout):
@@ -158,6 +194,21 @@ def test_another_version_of_a_package_is_another_artifact(store, monkeypatch):
     )
     for name, recipe in before.items():
         assert pipe._recipe(name, "") != recipe, name
+
+
+@pytest.mark.parametrize("stage", ["equimo", "mapped", "onnx"])
+def test_of_each_package_that_a_record_names_another_version_is_another_artifact(
+    store, monkeypatch, stage
+):
+    """One by one, and none that the checkpoint depends on: its digest is in every key already."""
+    pipe = Pipeline(SMALL, Synthetic(SMALL), store)
+    before, installed = pipe._recipe(stage, ""), keys.package_versions
+    for package in pipe.infos[stage].distributions:
+        other = lambda *names, p=package: installed(*names) | ({p: "99"} if p in names else {})
+        monkeypatch.setattr(keys, "package_versions", other)
+        assert pipe._recipe(stage, "") != before, package
+    monkeypatch.setattr(keys, "package_versions", installed)
+    assert pipe._recipe(stage, "") == before
 
 
 def test_a_variant_is_part_of_every_key(store):
