@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from dinov3_parity.parity.records import lines, reader
@@ -42,10 +43,12 @@ def made(of: Path, folder: Path) -> Path:
 
 
 def by_key(found: list[Measurement]) -> dict[tuple, dict]:
-    told = {}
-    for m in found:
-        fields = lines.fields(m)
-        told[tuple(str(fields[name]) for name in KEY)] = fields
+    """The fields of each record; of those that say the same of themselves each has a number, too."""
+    told, times = {}, Counter()
+    for fields in sorted(map(lines.fields, found), key=repr):
+        key = tuple(str(fields[name]) for name in KEY)
+        told[*key, times[key]] = fields
+        times[key] += 1
     return told
 
 
