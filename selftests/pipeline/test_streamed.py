@@ -27,12 +27,16 @@ VITS16 = VARIANTS["vits16"]
 SMALL = Input(2, (2, 8), 1)
 
 
+#: The stages that have artifacts.
+MADE = [name for name, info in stages().items() if info.has_artifacts]
+
+
 @pytest.fixture(scope="module")
 def streamed(store):
     return Pipeline(VITS16, Synthetic(VITS16), store, streamed=True)
 
 
-@pytest.mark.parametrize("name", ["equimo", "mapped", "onnx"])
+@pytest.mark.parametrize("name", MADE)
 @pytest.mark.parametrize("i", [0, 7])
 def test_a_block_by_itself_is_the_block_of_the_whole_model(vits16, streamed, name, i):
     tokens = vits16.recording(SMALL).given(Place("block", (i,)))
@@ -43,7 +47,7 @@ def test_a_block_by_itself_is_the_block_of_the_whole_model(vits16, streamed, nam
         assert np.array_equal(alone[tap], value), tap
 
 
-@pytest.mark.parametrize("name", ["equimo", "mapped", "onnx"])
+@pytest.mark.parametrize("name", MADE)
 def test_what_stands_around_the_blocks_survives_letting_one_go(vits16, streamed, name):
     stage, images = streamed.stage(name), SMALL.images()
     stage.rest()
@@ -130,7 +134,7 @@ def test_an_excerpt_is_measured_under_its_blocks_own_numbers(store):
     one.comparator.hold()
 
 
-STREAMED = ("meta", "equimo", "mapped", "onnx")
+STREAMED = tuple(stages())
 
 
 class Counted:

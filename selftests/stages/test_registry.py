@@ -3,9 +3,11 @@
 import json
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from dinov3_parity.fixtures import stages as folder
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.faults.injection import applies, injected
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
@@ -69,7 +71,8 @@ def test_a_record_that_a_package_installs_is_a_stage(monkeypatch):
 
 
 def test_the_suites_own_stages_are_found_by_their_folders():
-    assert list(registry.stages()) == ["meta", "equimo", "mapped", "onnx"]
+    folders = {path.parent.name for path in Path(folder.__path__[0]).glob("*/info.py")}
+    assert set(registry.stages()) == folders >= {"meta", "equimo", "mapped", "onnx"}
 
 
 def test_a_record_imports_no_framework(run_python):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from dinov3_parity.fixtures.pytest_plugin.session import SESSION
 from dinov3_parity.fixtures.stages.protocol import State, run
+from dinov3_parity.fixtures.stages.registry import stages
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.base import MARGIN, Place
 from dinov3_parity.parity.families.vit import VIT
@@ -28,7 +29,7 @@ from dinov3_parity.parity.yardstick import Comparison, compare
 from hypothesis import settings
 
 VITS16 = VARIANTS["vits16"]
-PORTS = ("equimo", "mapped", "onnx")
+PORTS = tuple(name for name, info in stages().items() if info.parent)
 
 #: Inputs on which a tap came nearest to its limit.
 WORST = tuple(map(parse, (
