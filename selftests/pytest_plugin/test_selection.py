@@ -197,5 +197,6 @@ def test_what_is_counted_is_what_can_run(run_pytest):
 
 
 def test_marks_that_leave_nothing_are_no_slip(run_pytest):
-    shown = run_pytest("-k", "vits16 and onnx", "-m", "not contract and not stages")
-    assert "selects no such test" not in shown.out
+    shown = run_pytest("-k", "vits16 and onnx", "-m", "contract and not contract")
+    assert "selects no such test" not in shown.out and " deselected" in shown.out, shown.out
+    assert shown.code == pytest.ExitCode.NO_TESTS_COLLECTED
