@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -45,6 +46,20 @@ def test_every_room_has_its_place_in_the_directions():
     }  # fmt: skip
     assert sorted(named) == sorted(rooms | {"dinov3_parity.reports"})
     assert {"acyclic_siblings"} < {one["type"] for one in told}
+
+
+def test_the_picture_of_the_house_has_every_room_that_has_its_place():
+    """The picture of docs/architecture.md; ``taps`` stands in it with the families that have them."""
+    told = (ROOT / "docs/images/architecture.svg").read_text("utf-8")
+    texts = re.findall(r">([^<>]+)</text>", told)
+    shown = {re.sub(r":.*|^parity\.", "", word) for text in texts for word in text.split(", ")}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    (directions,) = (one["layers"] for one in contracts if one["name"] == "directions")
+    named = {name.rpartition(".")[2] for line in directions for name in line.split(" | ")}
+    rooms = shown - {"fixtures", "parity", "pages", "figures", "texts"}
+    assert rooms == named - {"taps"}
 
 
 @pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
