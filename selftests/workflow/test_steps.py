@@ -91,13 +91,14 @@ def test_a_faulty_file_in_the_middle_is_found_and_named(pth, unmasked, tmp_path,
     assert main(["map", "--weights", str(unmasked), "--output", str(mapped)]) == 0
     words = ["compare", "--weights", str(pth), "--equimo", str(unmasked), "--eqx", str(mapped)]
     capsys.readouterr()
-    assert main([*words, "--block-debug", "--img-size", "32x48", "--json"]) == 1
+    assert main([*words, "--img-size", "32x48", "--json"]) == 1
     shown = capsys.readouterr()
     told, lines = json.loads(shown.out), shown.err.splitlines()
     assert (told["exit"], told["verdict"]) == (1, "departs")
     for one in told["files"]:
         assert (one["first"]["block"], one["first"]["tap"]) == (0, "attn.k_proj")
         assert one["first"]["ratio"] > 1000
+        assert one["weights"].startswith("Of its weights 12 of ")
     assert "departs from Meta at block 0, attn.k_proj (isolated)" in lines[-3]
     assert lines[-1] == "Departs: equimo, mapped."
 
@@ -122,6 +123,47 @@ def test_a_dynamic_batch_of_another_size_and_opset_holds_in_every_block(pth, sma
     code, told = answered(capsys, words)
     assert code == 0 and told["input"].startswith("B1 4x4 ")
     assert told["files"][0]["compared"] > 12 * 18 and told["files"][0]["failed"] == 0
+
+
+@pytest.fixture
+def other_eps(small, tmp_path):
+    """The file with the eps of one norm of block 5 a tenth of what it is."""
+    import onnx
+    from onnx.numpy_helper import from_array, to_array
+
+    model, path = onnx.load(small), tmp_path / "eps.onnx"
+    block = [function for function in model.functions if function.name == "Block"][5]
+    constants = [node.attribute[0] for node in block.node if node.op_type == "Constant"]
+    eps = next(c for c in constants if np.isclose(to_array(c.t), 1e-5, atol=0).all())
+    eps.t.CopyFrom(from_array(to_array(eps.t) / np.float32(10)))
+    onnx.save(model, path)
+    return path
+
+
+def test_a_mistake_inside_that_does_not_show_at_the_ends_is_found(pth, other_eps, capsys):
+    words = ["compare", "--weights", str(pth), "--onnx", str(other_eps)]
+    code, told = answered(capsys, words)
+    assert code == 1 and (told["files"][0]["first"]["block"], told["files"][0]["weights"]) == (
+        5,
+        "",
+    )
+
+
+def test_what_was_not_looked_at_stands_in_the_last_line(pth, other_eps, capsys):
+    words = ["compare", "--weights", str(pth), "--onnx", str(other_eps), "--no-block-debug"]
+    assert main(words) == 0
+    *_, verdict, last = capsys.readouterr().out.splitlines()
+    assert "Its blocks were not looked at: --no-block-debug compares the ends alone." in verdict
+    assert last == "Everything that was compared holds. Not looked at between the ends: onnx."
+
+
+def test_a_file_of_other_weights_is_told_to_be_one(small, tmp_path, capsys):
+    other = tmp_path / "other.pth"
+    release.write(Synthetic(VARIANTS["vits16"], seed=1), other)
+    code, told = answered(capsys, ["compare", "--weights", str(other), "--onnx", str(small)])
+    assert code == 1
+    assert told["files"][0]["weights"].startswith("These are not the weights of ")
+    assert " tensors differ, the first: " in told["files"][0]["weights"]
 
 
 def test_a_photograph_is_compared_on_by_its_pixels(pth, small, tmp_path, capsys):
