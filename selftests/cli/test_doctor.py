@@ -1,4 +1,4 @@
-"""The doctor says what can run here and why something cannot, and imports none of it."""
+"""The doctor says what can run here and why something cannot, and imports none of it itself."""
 
 import json
 import subprocess
@@ -15,8 +15,8 @@ from selftests.conftest import ROOT
 OTHERS = set(stages()) - {"meta", "equimo", "mapped", "onnx"}
 
 
-def asked(tmp_path, capsys):
-    code = main(["doctor", "--json", "--store", str(tmp_path / "store")])
+def asked(tmp_path, capsys, *words):
+    code = main(["doctor", "--json", "--store", str(tmp_path / "store"), *words])
     return code, json.loads(capsys.readouterr().out)
 
 
@@ -43,7 +43,7 @@ def test_what_is_missing_or_out_of_bounds_stands_in_the_way_of_what_needs_it(
 ):
     known = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda one: found if one == name else known(one))
-    code, told = asked(tmp_path, capsys)
+    code, told = asked(tmp_path, capsys, "--no-import")
     assert code == 2
     for kind, blocked in (("stages", stages), ("steps", steps)):
         stopped = {one for one, why in told[kind].items() if why}
@@ -54,9 +54,9 @@ def test_what_is_missing_or_out_of_bounds_stands_in_the_way_of_what_needs_it(
 
 def test_a_store_that_cannot_be_written_is_told(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
-    code, told = asked(tmp_path, capsys)
+    code, told = asked(tmp_path, capsys, "--no-import")
     assert code == 2 and not told["store"]["writable"]
-    main(["doctor", "--store", str(tmp_path / "store")])
+    main(["doctor", "--no-import", "--store", str(tmp_path / "store")])
     assert "IT CANNOT BE WRITTEN" in capsys.readouterr().out
 
 
@@ -64,9 +64,47 @@ def test_a_store_that_cannot_be_written_is_told(tmp_path, capsys, monkeypatch):
 def test_a_store_that_is_no_path_is_told(tmp_path, capsys, monkeypatch, name):
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     monkeypatch.chdir(tmp_path)
-    assert main(["doctor", "--store", name]) == 2
+    assert main(["doctor", "--no-import", "--store", name]) == 2
     shown = capsys.readouterr()
     assert "cannot be used: " in shown.err or "IT CANNOT BE WRITTEN" in shown.out
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """A package that is installed, as pip has it, and ends in an error, or its process, on import."""
+
+    def shadowed(name, source):
+        (tmp_path / f"{name}.py").write_text(source)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return shadowed
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("raise ImportError('libcu.so.9 is not there')", "ImportError: libcu.so.9 is not there"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+            "ended its process by signal 11",
+        ),
+    ],
+)
+def test_a_package_that_is_there_and_cannot_be_imported_stands_in_the_way(
+    tmp_path, capsys, broken, source, words
+):
+    broken("equimo", source)
+    code, told = asked(tmp_path, capsys)
+    assert code == 2 and not told["stages"]["meta"] and not told["steps"]["report"]
+    assert [words in why for why in told["stages"]["equimo"]] == [True]
+    assert [words in why for why in told["steps"]["convert"]] == [True]
+
+
+def test_a_version_that_was_not_tried_is_told_as_such(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(doctor.KNOWN_GOOD, "jax", "0.0.1")
+    main(["doctor", "--no-import", "--store", str(tmp_path / "store")])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  jax "))
+    assert line.endswith("(0.0.1; this one is untried: what it changes, a run tells)")
 
 
 def test_every_package_that_a_step_needs_is_one_that_is_asked_for():
