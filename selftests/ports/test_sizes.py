@@ -175,7 +175,7 @@ def test_an_input_that_a_port_does_not_take_is_not_reproduced(run_pytest, tmp_pa
     assert "mine does not take it, its class declares sizes 48x32 and batches 2" in shown.out
     assert "'B2 3x2 seed=0'" in shown.out and "Traceback" not in shown.out
     shared = run_pytest(*selected, "--reproduce", "B1 1x1 seed=0", "-n", "1")
-    assert shared.code == pytest.ExitCode.TESTS_FAILED
+    assert shared.code == pytest.ExitCode.USAGE_ERROR, shared.out
     assert "mine does not take it" in shared.out and "Traceback" not in shared.out
     assert run_pytest(*selected, "--reproduce", "B2 3x2 seed=0").code == 0
 
