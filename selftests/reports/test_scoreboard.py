@@ -65,6 +65,25 @@ def test_the_command_lists_every_fault(capsys):
     assert "E[x²] - E[x]²" in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "there", "not_there"),
+    [
+        (["--tap", "norm1"], "RMSNorm", "GELU"),
+        (["--variant", "vits16"], "GELU", "SwiGLU"),
+        (["--variant", "vits16plus"], "SwiGLU", "ReLU for GELU"),
+        (["--stage", "onnx"], "k bias not masked", "RMSNorm"),
+    ],
+)
+def test_the_command_lists_the_faults_of_a_tap_a_variant_or_a_stage(
+    capsys, words, there, not_there
+):
+    assert main(["faults", *words]) == 0
+    shown = capsys.readouterr().out
+    assert there in shown and not_there not in shown
+    found, of = re.search(r"^(\d+) of (\d+) faults\.$", shown, re.M).groups()
+    assert 0 < int(found) < int(of)
+
+
 def test_the_command_shows_what_the_suite_says_of_one(store, capsys):
     words = ["faults", "registers reversed", "--stage", "equimo", "--store", str(store.root)]
     assert main(words) == 0
@@ -79,6 +98,8 @@ def test_the_command_shows_what_the_suite_says_of_one(store, capsys):
         (["no such fault"], "There is no fault 'no such fault'"),
         (["k bias not masked", "--stage", "tflite"], "--stage tflite"),
         (["k bias not masked", "--variant", "vitx"], "--variant vitx"),
+        (["--variant", "vitx"], "--variant vitx"), (["--tap", "norm3"], "--tap norm3"),
+        (["--stage", "tflite"], "--stage tflite"),
         (["RMSNorm", "--stage", "onnx"], "it can be made in meta, equimo, mapped"),
     ],
 )  # fmt: skip
