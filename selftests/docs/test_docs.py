@@ -21,7 +21,7 @@ from selftests.support.documents import DOCUMENTS, ROOT, absent, anchors, blocks
 from selftests.support.processes import environment
 
 #: What no help names: a word for any option, and pytest's other spelling of --junit-xml.
-UNNAMED = {"--option", "--junitxml"}
+UNNAMED = {"--index-url", "--option", "--junitxml"}
 
 
 @pytest.fixture(scope="module")
