@@ -1,5 +1,6 @@
 """What a port is called, and how it is imported."""
 
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_two_ports_of_one_name_are_refused():
 
 def test_one_that_is_given_twice_is_one(tmp_path):
     words = spoiled(tmp_path, "word = 1")
-    twice = [ports.from_path(words), ports.from_path(words)]
+    twice = [ports.from_words(words), ports.from_words(words)]
     assert list(ports.registered(twice, LAYERS)) == ["mine"]
 
 
@@ -120,7 +121,7 @@ def test_a_bad_name_ends_a_run_before_it_begins(run_pytest, tmp_path, name):
 )
 def test_what_stands_in_the_way_of_an_import_is_told_with_its_line(tmp_path, body, words):
     with pytest.raises(ParityError) as caught:
-        ports.from_path(given(tmp_path, body))
+        ports.from_words(given(tmp_path, body))
     told = in_a_paragraph(caught.value)
     assert all(word in told for word in ["--stage", *words]), told
 
@@ -142,8 +143,51 @@ def test_what_stands_in_the_way_of_an_import_is_told_with_its_line(tmp_path, bod
 )
 def test_a_declaration_that_says_nothing_is_told(tmp_path, lines, words):
     with pytest.raises(ParityError) as caught:
-        ports.from_path(spoiled(tmp_path, lines))
+        ports.from_words(spoiled(tmp_path, lines))
     assert words in in_a_paragraph(caught.value)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package in the working folder, which nothing but that makes importable."""
+    monkeypatch.setattr("sys.path", [one for one in sys.path if one])
+    monkeypatch.setattr("sys.modules", dict(sys.modules))
+    given(tmp_path, "", "ported/__init__.py")
+    given(tmp_path, PORT, "ported/dino.py")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("package")
+def test_a_module_is_imported_from_the_working_folder_by_its_name():
+    port = ports.from_words("ported.dino:Port")
+    assert (port.name, port.stage().__module__) == ("mine", "ported.dino") and port.code
+
+
+@pytest.mark.usefixtures("package")
+def test_a_class_that_is_published_and_named_is_one():
+    published = Port(
+        "mine", "meta", {"vit": "ported.dino:Port"}, port=True, given="entry point mine"
+    )
+    for words in ("ported.dino:Port", "ported/dino.py:Port"):
+        assert ports.registered([published, ports.from_words(words)], LAYERS) == {"mine": published}
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("ported.dina:Port", "No module named 'ported.dina'. Install what is missing"),
+        ("ported.dino:Prot", "has no Prot"),
+        ("ported.dino", "package.module:Name"),
+        ("ported/dina.py:Port", "package.module:Name"),
+        ("ported-dino:Port", "package.module:Name"),
+    ],
+)
+def test_a_module_that_is_not_there_is_told_in_a_paragraph(words, told):
+    with pytest.raises(ParityError) as caught:
+        ports.from_words(words)
+    said = in_a_paragraph(caught.value)
+    assert said.startswith(f"--stage {words}: ") and told in said
 
 
 def test_a_module_of_a_package_is_imported_as_part_of_it(tmp_path, monkeypatch):
@@ -152,7 +196,7 @@ def test_a_module_of_a_package_is_imported_as_part_of_it(tmp_path, monkeypatch):
     given(tmp_path, "", "a_whole_port/inner/__init__.py")
     given(tmp_path, "WORD = 'found'", "a_whole_port/words.py")
     body = PORT.replace("class Port", "from ..words import WORD\n\nclass Port")
-    port = ports.from_path(
+    port = ports.from_words(
         given(tmp_path, body + "    word = WORD\n", "a_whole_port/inner/port.py")
     )
     assert (port.module("vit"), port.stage().word) == ("a_whole_port.inner.port", "found")
@@ -166,11 +210,11 @@ def test_a_package_of_a_name_that_is_taken_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
     given(tmp_path, "", "dinov3_parity/__init__.py")
     with pytest.raises(ParityError, match="package dinov3_parity, and another of that") as caught:
-        ports.from_path(given(tmp_path, PORT, "dinov3_parity/port.py"))
+        ports.from_words(given(tmp_path, PORT, "dinov3_parity/port.py"))
     in_a_paragraph(caught.value)
 
 
 def test_two_files_of_one_name_are_two_modules(tmp_path):
-    one = ports.from_path(given(tmp_path / "a", PORT + "    word = 1\n"))
-    two = ports.from_path(given(tmp_path / "b", PORT + "    word = 2\n"))
+    one = ports.from_words(given(tmp_path / "a", PORT + "    word = 1\n"))
+    two = ports.from_words(given(tmp_path / "b", PORT + "    word = 2\n"))
     assert (one.stage().word, two.stage().word) == (1, 2)

@@ -43,5 +43,5 @@ def in_a_paragraph(told):
 def opened(folder, store, lines, streamed=False):
     variant = VARIANTS["vits16"]
     part = BlockSubset(Synthetic(variant), (0, 6))
-    port = ports.from_path(spoiled(folder, lines))
+    port = ports.from_words(spoiled(folder, lines))
     return Pipeline(part.variant, part, store, (port,), streamed=streamed).stage(port.name)
