@@ -57,6 +57,7 @@ class Comparator:
     record: Callable[[list[Measurement]], None] = field(repr=False)
     pinned: frozenset[Input] = field(default=frozenset(), repr=False)
     options: tuple[str, ...] = field(default=(), repr=False)  # of the run, for who repeats it
+    program: str = field(default=divergence.PYTEST, repr=False)  # what the run was begun with
     reject: Callable[[], Any] | None = field(default=None, repr=False)
     target: Callable[[float], Any] | None = field(default=None, repr=False)
     parent: str = ""  # the stage that its stage has its weights from
@@ -169,7 +170,7 @@ class Comparator:
                 str(found),
                 self.picture,
                 f"{failed} of {counted(len(self.taken), 'comparison')} failed on {drawn}.",
-                f"Reproduce: {replace(found, options=self.options).command}",
+                f"Reproduce: {replace(found, options=self.options, program=self.program).command}",
             )))  # fmt: skip
             self.accounts[-1].failure = words
         elif self._open or not self.taken:

@@ -69,28 +69,32 @@ def edges(
     found: Sequence[Measurement],
     options: Sequence[str] = (),
     pipeline: Iterable[Mapping[str, str]] = (),
+    program: str = divergence.PYTEST,
 ) -> list[Edge]:
     """The edges of every variant, in the order of the records and of the tree of stages; ``options``
-    are those of the run that its repetition needs as well, ``pipeline`` is the run's."""
+    are those of the run that its repetition needs as well, ``pipeline`` and ``program`` are the run's."""
     told, order = [], stages.ordered(stages.parents(found), pipeline)
     by_variant: dict[str, dict[str, list[Measurement]]] = {}
     for m in found:
         by_variant.setdefault(m.variant, {}).setdefault(m.stage, []).append(m)
     for variant, own in by_variant.items():
-        told += [_edge(variant, stage, own, tuple(options)) for stage in order if stage in own]
+        for stage in (one for one in order if one in own):
+            edge = _edge(variant, stage, own)
+            if edge.divergence:
+                again = replace(edge.divergence, options=tuple(options), program=program)
+                edge = replace(edge, divergence=again)
+            told.append(edge)
     return told
 
 
-def _edge(
-    variant: str, stage: str, by_stage: dict[str, list[Measurement]], options: tuple[str, ...]
-) -> Edge:
+def _edge(variant: str, stage: str, by_stage: dict[str, list[Measurement]]) -> Edge:
     own = by_stage[stage]
     parent = own[0].parent
     verdict, departed = HOLDS, None
     if failing := [m for m in own if not m.passed]:
         verdict, about = _own(failing, by_stage.get(parent, []))
         if first := divergence.first([*(m for m in own if m.passed), *about]):
-            departed = replace(_counted(first, own), options=options)
+            departed = _counted(first, own)
     return Edge(
         variant, stage, parent or REFERENCE, verdict, departed,
         max(own, key=lambda m: m.strength), len(own), len(failing),
@@ -180,7 +184,7 @@ class Verdict:
 
 def verdict(header: dict[str, Any], found: Sequence[Measurement], lost: Iterable[str]) -> Verdict:
     """The verdict of a run: ``header`` is its run.json, ``lost`` what could not be read."""
-    told = edges(found, header["options"], header["pipeline"])
+    told = edges(found, header["options"], header["pipeline"], header["program"])
     broken, gaps = [*_broken(header, told)], [*missing(header), *lost]
     if header["exit"] not in ("", OK, FAILED):
         gaps.append(f"the run ended early: {header['exit']}")

@@ -17,6 +17,9 @@ from dinov3_parity.parity.words import counted
 #: What means nothing to a shell inside quotes of either kind.
 _PLAIN = re.compile(r"[\w .,:;()/'=+-]*")
 
+#: How a run is begun: in a checkout; from any folder, by the package's name; by the command for ports.
+PYTEST, BY_NAME, CHECK = "pytest", "pytest --pyargs dinov3_parity", "dinov3-parity check"
+
 #: What the stage is held against that is the reference itself.
 REFERENCE = "the reference"
 
@@ -38,17 +41,15 @@ class Divergence:
     inputs: int  # measured at this tap
     failing: int  # of them over the limit
     options: tuple[str, ...] = ()  # of the run, which a repetition needs as well
+    program: str = PYTEST  # what the run was begun with
 
     @property
     def command(self) -> str:
         """What repeats it, on the worst input."""
         worst = self.worst
-        words = f"{worst.variant} and {worst.stage} and {worst.layer}"
-        drawn = quoted(str(worst.input), by="'")
-        layer = LAYERS.get(worst.layer)
-        again = f" --reproduce {drawn}" if layer is None or layer.drawn else ""
-        more = f" {shlex.join(self.options)}" if self.options else ""
-        return f"pytest -k {quoted(words)}{again}{more}"
+        about, layer = (worst.variant, worst.stage, worst.layer), LAYERS.get(worst.layer)
+        drawn = str(worst.input) if layer is None or layer.drawn else ""
+        return repetition(self.program, about, drawn, self.options)
 
     def __str__(self) -> str:
         worst = self.worst
@@ -63,6 +64,31 @@ class Divergence:
             known = ", ".join(f"{m.where} ({m.ratio:.2g})" for m in self.clean)
             text += f" Last clean taps before it: {known}."
         return text
+
+
+def repetition(
+    program: str, about: tuple[str, str, str], drawn: str, options: Iterable[str] = ()
+) -> str:
+    """The line that repeats a run on one input, from the folder that the run was begun in; ``about`` are
+    variant, stage and layer, ``drawn`` is "" where the layer has inputs of its own."""
+    variant, stage, layer = about
+    drawn = quoted(drawn, by="'") if drawn else ""
+    again = f" --reproduce {drawn}" if drawn else ""
+    more = f" {shlex.join(options)}" if options else ""
+    if port := _checked(program):  # names the stage, and hands on what follows two dashes
+        more = f" --{more}" if more else ""
+        return (
+            f"{CHECK} {port} --variant {shlex.quote(variant)} -k {shlex.quote(layer)}{again}{more}"
+        )
+    begun = BY_NAME if program == BY_NAME else PYTEST
+    return f"{begun} -k {quoted(f'{variant} and {stage} and {layer}')}{again}{more}"
+
+
+def _checked(program: str) -> str:
+    """The port that a run of the command was about, as one word of a shell's; "" of any other run. The
+    program comes with the records, as names do."""
+    known, port = program.startswith(f"{CHECK} "), program.removeprefix(f"{CHECK} ")
+    return shlex.quote(port) if known else ""
 
 
 def quoted(words: str, by: str = '"') -> str:

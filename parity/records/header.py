@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from dinov3_parity.parity.records.divergence import PYTEST
 from dinov3_parity.parity.records.measurement import FORMAT
 from msgspec import Struct
 
@@ -99,14 +100,15 @@ class Test(Struct):
 
 class Header(Struct):
     """What run.json tells of a run; there may be more in it. ``pipeline`` has the stages that this
-    suite makes, in its order; ``options`` are what a repetition needs as well; ``called`` is by family,
-    tap and stage what a stage's own code calls a tap; costs under "" are of
-    all variants."""
+    suite makes, in its order; ``program`` is what a repetition begins with, ``options`` what it needs as
+    well; ``called`` is by family, tap and stage what a stage's own code calls a tap; costs under "" are
+    of all variants."""
 
     format: int = FORMAT
     id: str = ""
     command: str = ""
     options: list[str] = []
+    program: str = PYTEST
     started: str = ""
     seconds: float = 0
     exit: str = ""

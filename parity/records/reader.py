@@ -14,6 +14,7 @@ from typing import Any
 
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.records import lines, older
+from dinov3_parity.parity.records.divergence import BY_NAME, CHECK, PYTEST
 from dinov3_parity.parity.records.header import filled
 from dinov3_parity.parity.records.measurement import FORMAT, Measurement
 from dinov3_parity.parity.records.run_folder import (
@@ -154,6 +155,7 @@ def joined(runs: Sequence[Run]) -> Run:
         "id": "+".join(h["id"] for h in headers if h["id"]),
         "command": "; ".join(dict.fromkeys(h["command"] for h in headers if h["command"])),
         "options": [o for o in headers[0]["options"] if all(o in h["options"] for h in headers)],
+        "program": _common([h["program"] for h in headers]),
         "started": min((h["started"] for h in headers if h["started"]), default=""),
         "seconds": round(sum(h["seconds"] for h in headers), 2),
         "exit": max((h["exit"] for h in headers), key=_gravity),
@@ -172,6 +174,13 @@ def joined(runs: Sequence[Run]) -> Run:
     folder = Path(os.path.commonpath([run.folder.absolute() for run in runs]))
     lost = [f"{run.folder.name}: {words}" for run in runs for words in run.lost]
     return Run(folder, header, found, lost)
+
+
+def _common(programs: list[str]) -> str:
+    """What repeats any of several runs: pytest, unless all were begun with the same."""
+    by_check = any(one.startswith(CHECK) for one in programs)
+    same = len(set(programs)) == 1
+    return programs[0] if same else BY_NAME if by_check or BY_NAME in programs else PYTEST
 
 
 def _hold_same_checkpoints(runs: Sequence[Run]) -> None:

@@ -89,6 +89,12 @@ def test_the_suite_runs_from_any_folder_by_the_packages_name(ran, tmp_path):
     assert len(list((tmp_path / "dinov3-parity-reports").iterdir())) == 1
 
 
+def test_a_conftest_where_the_suite_is_run_by_name_is_not_loaded(ran, foreign):
+    """It is about the repository's own tests, and here takes names of the suite's options."""
+    shown = ran(foreign, "-m", "pytest", "--pyargs", "dinov3_parity", "-k", "vits16 and checkpoint")
+    assert shown.returncode == 0 and " passed" in shown.stdout, shown.stdout
+
+
 def test_the_suite_measures_from_any_folder_with_workers(ran, tmp_path):
     words = (
         "-m",

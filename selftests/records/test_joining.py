@@ -133,6 +133,24 @@ def test_no_run_is_nothing_to_join():
         reader.joined([])
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ("dinov3-parity check a.py:A", "dinov3-parity check a.py:A", "dinov3-parity check a.py:A"),
+        (
+            "dinov3-parity check a.py:A",
+            "dinov3-parity check b.py:B",
+            "pytest --pyargs dinov3_parity",
+        ),
+        ("pytest", "pytest --pyargs dinov3_parity", "pytest --pyargs dinov3_parity"),
+    ],
+)
+def test_several_runs_are_repeated_by_what_repeats_each(tmp_path, first, second, both):
+    one = reader.read(left(tmp_path / "r", name="a1", program=first))
+    other = reader.read(left(tmp_path / "s", name="b2", program=second))
+    assert reader.joined([one, other]).header["program"] == both
+
+
 def test_of_several_runs_only_the_options_that_all_had_are_repeated(tmp_path):
     """A checkpoint of one variant is none of another's: no option is better than a wrong one."""
     one = left(tmp_path / "r", options=["--seed=3", "--profile=release-like"])

@@ -43,8 +43,9 @@ def test_every_key_that_a_reader_relies_on_is_there(tmp_path):
     back = reader.read(tmp_path)
     assert (back.found, back.lost) == ([], [])
     assert back.header == {
-        "format": 2, "id": "", "command": "", "options": [], "started": "", "seconds": 0,
-        "exit": "", "pipeline": [{"name": "mine", "parent": "", "packages": []}],
+        "format": 2, "id": "", "command": "", "options": [], "program": "pytest",
+        "started": "", "seconds": 0, "exit": "",
+        "pipeline": [{"name": "mine", "parent": "", "packages": []}],
         "versions": {}, "called": {},
         "host": {}, "checkpoints": {}, "stages": {}, "failures": [], "costs": {}, "artifacts": [],
         "contract": {"declared": 0, "compared": 0, "inputs": 0, "missing": []},

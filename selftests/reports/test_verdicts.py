@@ -156,6 +156,27 @@ def test_what_repeats_an_own_options_are_repeated_with_it():
     assert command.endswith("--reproduce 'B1 2x2 seed=0' --seed=3 '--stage=my port.py:Port'")
 
 
+@pytest.mark.parametrize(
+    ("program", "begins"),
+    [
+        (
+            "pytest --pyargs dinov3_parity",
+            'pytest --pyargs dinov3_parity -k "vits16 and equimo and ',
+        ),
+        ("dinov3-parity check my port.py:Port", "dinov3-parity check 'my port.py:Port' --variant "),
+        ("rm -rf .; pytest", 'pytest -k "vits16 and equimo and '),
+    ],
+)
+def test_a_run_is_repeated_as_it_was_begun_and_as_nothing_else(program, begins):
+    assert run(wrong("equimo"), program=program).first.divergence.command.startswith(begins)
+
+
+def test_what_the_command_does_not_know_itself_stands_after_two_dashes():
+    told = run(wrong("equimo"), program="dinov3-parity check equimo", options=["--seed=3"])
+    command = told.first.divergence.command
+    assert command.endswith("-k blocks --reproduce 'B1 2x2 seed=0' -- --seed=3")
+
+
 def failed(words, **properties):
     return {
         "test": "parity/test_conversion.py::bits[x]",
