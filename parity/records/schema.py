@@ -1,7 +1,7 @@
 """The published schemas of what a run writes: ``python -m dinov3_parity.parity.records.schema [DIR]``.
 
-They follow from the types alone, and lie in ``docs/schema``: of a line of measurements.jsonl, and of
-run.json.
+They follow from the types alone, and lie in ``docs/schema``: of a line of measurements.jsonl, of
+run.json, and of verdict.json.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from typing import Any
 import msgspec
 from dinov3_parity.parity.records.header import Header
 from dinov3_parity.parity.records.measurement import Measurement
+from dinov3_parity.parity.records.verdict import MachineVerdict
 
 FOLDER = Path("docs", "schema")
 
-_TYPES = {"measurement.json": Measurement, "run.json": Header}
+TYPES = {"measurement.json": Measurement, "run.json": Header, "verdict.json": MachineVerdict}
 
 
 def texts() -> dict[str, str]:
     """The schemas as text, by the names of their files."""
-    return {name: _text(told) for name, told in _TYPES.items()}
+    return {name: _text(told) for name, told in TYPES.items()}
 
 
 def _text(told: type) -> str:

@@ -19,6 +19,7 @@ from dinov3_parity.reports.changes import Changes
 from dinov3_parity.reports.evidence import Case
 from dinov3_parity.reports.pages import comparison, deviations, faults, html, matrix, overview
 from dinov3_parity.reports.texts import junit, markdown
+from dinov3_parity.reports.texts import verdict as for_machines
 from dinov3_parity.reports.texts.markdown import REPRODUCER, SUMMARY
 from dinov3_parity.reports.verdicts import DEPARTS, Verdict, verdict
 
@@ -105,6 +106,8 @@ class Site:
         texts: dict[str, str] = {SUMMARY: self.summary}
         if self.run and self.verdict:
             texts[html.OVERVIEW] = overview.render(self.run, self.verdict, self.cases, pages, files)
+            machine = for_machines.told(self.run, self.verdict, self.cases)
+            texts[for_machines.PAGE] = for_machines.text(machine)
             if self.cases:
                 texts[REPRODUCER] = markdown.reproducer(self.run, self.cases[0])
         if self.changes and self.before and self.run:

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 from dinov3_parity.parity.records import schema
-from dinov3_parity.parity.records.header import Header
-from dinov3_parity.parity.records.measurement import Measurement
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["measurement.json", "run.json"])
+@pytest.mark.parametrize("name", ["measurement.json", "run.json", "verdict.json"])
 def test_a_published_schema_is_current(name):
     """If not: ``python -m dinov3_parity.parity.records.schema``."""
     published = (ROOT / schema.FOLDER / name).read_text(encoding="utf-8")
@@ -19,7 +17,7 @@ def test_a_published_schema_is_current(name):
 
 
 def test_a_schema_has_every_field():
-    for name, told in (("measurement.json", Measurement), ("run.json", Header)):
+    for name, told in schema.TYPES.items():
         known = json.loads(schema.texts()[name])["$defs"][told.__name__]
         assert list(known["properties"]) == list(told.__struct_fields__)
     line = json.loads(schema.texts()["measurement.json"])["$defs"]["Measurement"]

@@ -1,0 +1,100 @@
+"""What a run says to a machine: verdict.json, one object; see ``reports.texts.verdict``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dinov3_parity.parity.records.header import Checkpoint, Gap
+from msgspec import Struct
+
+#: The name and the version of its schema: a key that goes or changes its meaning makes a new version.
+SCHEMA, VERSION = "dinov3-parity verdict", 1
+
+#: How it ends, as an exit code: holds; departs, or compared less than it declared; could not run.
+HELD, DEPARTED, NOT_RUN = 0, 1, 2
+
+
+class Edge(Struct, frozen=True, forbid_unknown_fields=True):
+    """A stage of a variant, held against the reference; its weights derive from ``parent``."""
+
+    variant: str
+    stage: str
+    parent: str
+    verdict: Literal["holds", "departs", "repeats"]
+    compared: int
+    failed: int
+
+
+class Departing(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tap over its limit, by its strongest comparison there. A ratio is null where the error is no
+    number; ``problem`` says why a tap could not be compared, and is "" of one that was."""
+
+    tap: str
+    input: str
+    ratio: float | None
+    limit: float
+    token_ratio: float | None
+    token_limit: float
+    problem: str
+    comparisons: int
+    failed: int
+
+
+class FirstDivergence(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a run first departs: by its earliest tap, with every tap over its limit at the same place, in
+    the order of the computation. ``suspects`` are mistakes of the fault catalogue that first show there,
+    ``repeat`` is the command that repeats it."""
+
+    variant: str
+    stage: str
+    parent: str
+    mode: Literal["isolated", "chained"]
+    place: str
+    tap: str
+    input: str
+    ratio: float | None
+    limit: float
+    token_ratio: float | None
+    token_limit: float
+    problem: str
+    words: str
+    departing: list[Departing]
+    suspects: list[str]
+    repeat: str
+
+
+class FailedTest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A test that did not pass, and what it said."""
+
+    test: str
+    outcome: Literal["failed", "error"]
+    words: str
+
+
+class MachineVerdict(Struct, frozen=True, forbid_unknown_fields=True):
+    """The verdict of a run. ``exit`` is 0 where it holds, 1 where a comparison is beyond its limit or was
+    declared and not made, 2 where the run could not be done: ``error`` says why, "" otherwise.
+
+    ``suite`` is the suite's version, ``run`` the run's id, ``command`` what was run, ``repeat`` what
+    repeats the first divergence, or the run where there is none. ``reasons`` are what else than an edge
+    keeps it from holding, in words; ``missing`` is what was declared and not compared."""
+
+    schema: Literal["dinov3-parity verdict"]
+    version: Literal[1]
+    suite: str
+    run: str
+    command: str
+    verdict: Literal["holds", "departs", "incomplete", "nothing compared", "could not run"]
+    exit: Literal[0, 1, 2]
+    headline: str
+    checkpoints: dict[str, Checkpoint]
+    edges: list[Edge]
+    first_divergence: FirstDivergence | None
+    declared: int
+    compared: int
+    inputs: int
+    missing: list[Gap]
+    reasons: list[str]
+    failed_tests: list[FailedTest]
+    repeat: str
+    error: str
