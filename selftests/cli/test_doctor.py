@@ -35,7 +35,7 @@ def test_where_the_suite_runs_everything_can_run(tmp_path, capsys):
         ("equimo", "2.0", "equimo mapped", "convert map export compare run bundle"),
         ("onnxruntime", "", "onnx", "export compare run bundle"),
         ("torch", "", "meta equimo", "convert compare run bundle"),
-        ("hypothesis", "1.0", "", "pytest"),
+        ("hypothesis", "1.0", "", "pytest check"),
     ],
 )
 def test_what_is_missing_or_out_of_bounds_stands_in_the_way_of_what_needs_it(

@@ -1,0 +1,205 @@
+"""``dinov3-parity check``: what it returns, what it tells a machine, and where it finds its options."""
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+from dinov3_parity.fixtures.cli import check
+from dinov3_parity.fixtures.cli.main import main
+from dinov3_parity.parity.records import schema
+
+from selftests.conftest import ROOT
+from selftests.support.brought import PORT, given
+from selftests.support.json_schema import wrong
+from selftests.support.processes import environment
+
+NUMPY = f"{ROOT / 'docs' / 'examples' / 'numpy_port.py'}:NumPyPort"
+
+SCHEMA = json.loads((ROOT / schema.FOLDER / "verdict.json").read_text("utf-8"))
+
+#: A port whose GELU goes by tanh, as some frameworks have it by default.
+TANH = f"""{PORT}
+import numpy as np
+import numpy_port
+
+def by_tanh(half):
+    x = half * np.float32(2**0.5)
+    return np.tanh(np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3))
+
+numpy_port.erf = by_tanh
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def told(self):
+        """The verdict on standard output, which is of the published shape."""
+        told = json.loads(self.out)
+        assert wrong(told, SCHEMA) == []
+        assert told["exit"] == self.code
+        return told
+
+
+@pytest.fixture
+def ran(tmp_path, store):
+    """Run the command in a folder that is nobody's checkout."""
+    here = tmp_path / "here"
+    here.mkdir()
+
+    def run(*words, folder=here):
+        if folder == here:
+            words = ("--report-dir", "r", *words)
+        known = environment() | {"DINOV3_PARITY_STORE": str(store.root)}
+        path = str(ROOT / "fixtures" / "package")
+        done = subprocess.run(
+            [sys.executable, "-m", "dinov3_parity.fixtures.cli.main", "check", *words], cwd=folder,
+            env=known | {"PYTHONPATH": path}, text=True, timeout=300, capture_output=True,
+        )  # fmt: skip
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    run.here = here
+    return run
+
+
+def test_a_port_that_holds_ends_in_0(ran):
+    shown = ran(NUMPY, "-k", "primitives", "--json", "v.json", "--junit", "j.xml")
+    assert shown.code == 0, shown.out + shown.err
+    told = json.loads((ran.here / "v.json").read_text())
+    assert wrong(told, SCHEMA) == [] and told == json.loads(
+        (ran.here / "r/verdict.json").read_text()
+    )
+    assert told["verdict"] == "holds" and told["compared"] == told["declared"] > 0
+    assert [(edge["stage"], edge["verdict"]) for edge in told["edges"]] == [("numpy", "holds")]
+    assert "<testsuite" in (ran.here / "j.xml").read_text()
+    first, *_, last = shown.out.splitlines()
+    assert first.startswith("check: python -m pytest ") and "--pyargs dinov3_parity" in first
+    assert last == "check: holds: vits16: numpy holds"
+
+
+def test_a_port_that_departs_ends_in_1_and_its_line_repeats_it_here(ran):
+    given(ran.here, TANH, "my port.py")
+    port = "my port.py:Port"
+    shown = ran(port, "-k", "blocks", "--json", "-")
+    assert shown.code == 1, shown.err
+    first = shown.told["first_divergence"]
+    assert (first["stage"], first["place"], first["tap"]) == ("mine", "block 0", "ffn.hidden")
+    assert first["ratio"] > first["limit"] and first["departing"][0]["tap"] == "ffn.hidden"
+    assert "GELU by tanh" in first["suspects"]
+    begins = "dinov3-parity check 'my port.py:Port' --variant vits16 -k blocks --reproduce 'B"
+    assert first["repeat"].startswith(begins) and f"Reproduce: {begins}" in shown.err
+    again = ran(*shlex.split(first["repeat"])[2:], "--json", "-")
+    assert again.code == 1 and again.told["inputs"] == 1
+    assert again.told["first_divergence"]["tap"] == "ffn.hidden"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["port.py:Prot"], "has no Prot"),
+        (["prot.py:Port"], "check prot.py:Port: write path/to/module.py:Name"),
+        (["nothing.of:Port"], "No module named 'nothing'"),
+        (["onxx"], "no stage is called that"),
+        (["port.py:Port"], "no licence"),
+        (["port.py:Port", "-k", "blokcs"], "nothing is called 'blokcs', perhaps blocks?"),
+        (["port.py:Port", "--", "--no-such-option"], "unrecognized arguments: --no-such-option"),
+    ],
+    ids=str,
+)
+def test_what_could_not_run_ends_in_2_and_says_why(ran, words, says):
+    broken = "def __init__(self, *_): raise OSError('no licence')"
+    given(ran.here, f"{PORT}    {broken}\n", "port.py")
+    shown = ran("--json", "-", *words)
+    assert shown.code == 2, shown.err
+    assert says in shown.told["error"] and says in shown.err
+    assert "Traceback" not in shown.err and shown.told["edges"] == []
+
+
+def test_an_earlier_runs_verdict_is_not_taken_for_this_ones(ran):
+    assert ran(NUMPY, "-k", "primitives").code == 0
+    shown = ran(NUMPY, "-k", "primitivse")
+    assert shown.code == 2 and "perhaps primitives" in shown.err
+
+
+def test_a_repository_says_what_it_always_wants(ran):
+    """In a folder below it as well, and beside its own tests' configuration, which is not read."""
+    given(ran.here, "", "ported/__init__.py")
+    given(ran.here, PORT, "ported/dino.py")
+    (ran.here / "pyproject.toml").write_text(
+        "[tool.dinov3-parity]\nport = 'ported.dino:Port'\nvariant = 'vits16'\nk = 'primitives'\n"
+        "report-dir = 'out'\njson = '-'\n"
+        "[tool.pytest.ini_options]\naddopts = '--no-such-option'\npython_files = 'spec_*.py'\n"
+    )
+    given(ran.here, "raise RuntimeError('not for the suite')", "below/conftest.py")
+    shown = ran(folder=ran.here / "below")
+    assert shown.code == 0, shown.err
+    assert shown.told["edges"][0]["stage"] == "mine"
+    assert (ran.here / "out" / "index.html").is_file()
+    other = ran("numpi", folder=ran.here / "below")
+    assert "no stage is called that" in other.told["error"]
+    assert other.told["command"] == "dinov3-parity check numpi"
+
+
+@pytest.fixture
+def settled(tmp_path, monkeypatch):
+    """The line that is run for a table of pyproject.toml and a command line."""
+
+    def line(table, *words):
+        (tmp_path / "pyproject.toml").write_text(table)
+        monkeypatch.chdir(tmp_path)
+        found = []
+        monkeypatch.setattr(check, "_pytest", lambda line, _: (found.append(line), (4, "stop"))[1])
+        assert main(["check", *words]) == 2
+        return found[0] if found else None
+
+    return line
+
+
+def test_the_command_line_goes_before(settled):
+    table = (
+        "[tool.dinov3-parity]\nport = 'a.py:A'\nvariant = ['vits16', 'vitb16']\nstore = 'kept'\n"
+    )
+    line = settled(table)
+    assert line[line.index("-k") + 1] == "vits16 or vitb16" and "--check=a.py:A" in line
+    assert any(word.startswith("--store=/") and word.endswith("/kept") for word in line)
+    line = settled(table, "b:B", "--variant", "vitl16", "-k", "blocks or head", "--store", "other")
+    assert line[line.index("-k") + 1] == "vitl16 and (blocks or head)"
+    assert {"--check=b:B", "--store=other"} < set(line)
+
+
+def test_what_stands_after_two_dashes_goes_to_pytest(settled):
+    assert settled("", "a:A", "--", "-n", "2", "--", "x")[-4:] == ["-n", "2", "--", "x"]
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("[tool.dinov3-parity]\nprot = 'a:A'", "no option 'prot'. Its keys are port, variant, k"),
+        ("[tool.dinov3-parity]\nport = 3", "port = 3 is of another type. Write a string."),
+        ("[tool.dinov3-parity]\nport = ['a:A']", "is of another type. Write a string."),
+        ("[tool.dinov3-parity]\nvariant = [3]", "Write a string or a list of strings."),
+        ("[tool.dinov3-parity]\nport = 'a:A'\nvariant = 'vits61'", "--variant vits61: known are"),
+        ("[tool]\ndinov3-parity = 3", "is no table"),
+        ("[tool", "cannot be read"),
+        ("", "Say which port"),
+    ],
+)
+def test_a_table_that_says_nothing_is_told_in_a_paragraph(settled, capsys, tmp_path, table, says):
+    assert settled(table, "--json", "v.json") is None
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1 and said.startswith("dinov3-parity: ")
+    told = json.loads((tmp_path / "v.json").read_text())
+    assert wrong(told, SCHEMA) == [] and says in told["error"]
+
+
+def test_a_file_that_cannot_be_written_is_told(settled, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    settled("", "a:A", "--json", "file/v.json")
+    assert "--json file/v.json cannot be written" in capsys.readouterr().err
