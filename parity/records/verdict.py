@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from dinov3_parity.parity.records.header import Checkpoint, Gap
 from msgspec import Struct
 
 #: The name and the version of its schema: a key that goes or changes its meaning makes a new version.
-SCHEMA, VERSION = "dinov3-parity verdict", 1
+SCHEMA: Final = "dinov3-parity verdict"
+VERSION: Final = 1
 
 #: How it ends, as an exit code: holds; departs, or compared less than it declared; could not run.
-HELD, DEPARTED, NOT_RUN = 0, 1, 2
+HELD: Final = 0
+DEPARTED: Final = 1
+NOT_RUN: Final = 2
+
+Code = Literal[0, 1, 2]
+EdgeWord = Literal["holds", "departs", "repeats"]
+Word = Literal["holds", "departs", "incomplete", "nothing compared", "could not run"]
 
 
 class Edge(Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,7 +27,7 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True):
     variant: str
     stage: str
     parent: str
-    verdict: Literal["holds", "departs", "repeats"]
+    verdict: EdgeWord
     compared: int
     failed: int
 
@@ -84,8 +91,8 @@ class MachineVerdict(Struct, frozen=True, forbid_unknown_fields=True):
     suite: str
     run: str
     command: str
-    verdict: Literal["holds", "departs", "incomplete", "nothing compared", "could not run"]
-    exit: Literal[0, 1, 2]
+    verdict: Word
+    exit: Code
     headline: str
     checkpoints: dict[str, Checkpoint]
     edges: list[Edge]

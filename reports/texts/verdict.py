@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from dinov3_parity.parity.families import FAMILIES
@@ -17,11 +17,14 @@ from dinov3_parity.parity.records.verdict import (
     NOT_RUN,
     SCHEMA,
     VERSION,
+    Code,
     Departing,
     Edge,
+    EdgeWord,
     FailedTest,
     FirstDivergence,
     MachineVerdict,
+    Word,
 )
 from dinov3_parity.reports.evidence import Case
 from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, INCOMPLETE, Verdict
@@ -42,10 +45,10 @@ def told(run: Run, verdict: Verdict, cases: Sequence[Case]) -> MachineVerdict:
     return MachineVerdict(
         schema=SCHEMA, version=VERSION,
         suite=header["versions"].get(_SUITE, ""), run=header["id"], command=header["command"],
-        verdict=verdict.word, exit=code, headline=verdict.headline,
+        verdict=cast(Word, verdict.word), exit=code, headline=verdict.headline,
         checkpoints=msgspec.convert(header["checkpoints"], dict[str, Checkpoint]),
         edges=[
-            Edge(e.variant, e.stage, e.parent, e.verdict, e.compared, e.failed)
+            Edge(e.variant, e.stage, e.parent, cast(EdgeWord, e.verdict), e.compared, e.failed)
             for e in verdict.edges
         ],
         first_divergence=first,
@@ -89,7 +92,7 @@ def _text(value: Any) -> Any:
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
-def _exit(header: dict[str, Any], verdict: Verdict) -> int:
+def _exit(header: dict[str, Any], verdict: Verdict) -> Code:
     """Only what was measured can depart: where nothing was, or the run was cut short with all that it
     measured within its limits, it could not run."""
     if verdict.word == HOLDS:

@@ -95,6 +95,20 @@ def test_a_conftest_where_the_suite_is_run_by_name_is_not_loaded(ran, foreign):
     assert shown.returncode == 0 and " passed" in shown.stdout, shown.stdout
 
 
+def test_a_port_is_checked_by_an_installed_suite_in_somebody_elses_repository(ran, foreign):
+    (foreign / "ported.py").write_text((ROOT / "docs" / "examples" / "numpy_port.py").read_text())
+    words = ("check", "ported:NumPyPort", "-k", "primitives", "--json", "v.json")
+    shown = ran(foreign, "-m", "dinov3_parity.fixtures.cli.main", *words)
+    assert shown.returncode == 0, shown.stdout
+    assert (
+        shown.stdout.endswith("check: holds: vits16: numpy holds\n")
+        and "v.json" not in shown.stdout
+    )
+    assert (foreign / "v.json").is_file() and len(
+        list((foreign / "dinov3-parity-reports").iterdir())
+    ) == 1
+
+
 def test_the_suite_measures_from_any_folder_with_workers(ran, tmp_path):
     words = (
         "-m",
