@@ -1,7 +1,5 @@
 """Stages are the packages' own modules: accepted by them, and unchanged by being tapped."""
 
-import shutil
-
 import numpy as np
 import pytest
 from dinov3_parity.parity.families import VARIANTS
@@ -19,18 +17,6 @@ GRIDS = [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (2, 8), (14, 14), (2, 37), (20,
 
 SMALL = Input(2, (2, 8), 1)
 SQUARE = Input(1, (14, 14), 2)
-
-
-def test_equimo_loads_the_archive_by_its_own_loader(vits16, tmp_path):
-    import equimo.io
-    import jax
-
-    archive = tmp_path / "dinov3_vits16.tar.lz4"
-    shutil.copy(vits16.artifact("equimo").path / "equimo.tar.lz4", archive)
-    loaded = equimo.io.load_model(cls="vit", path=archive)
-    ours = vits16.stage("equimo").model
-    for theirs, leaf in zip(jax.tree.leaves(loaded), jax.tree.leaves(ours), strict=True):
-        assert np.array_equal(theirs, leaf)
 
 
 def test_a_program_keeps_few_compiled_shapes_and_stays_right(monkeypatch):
