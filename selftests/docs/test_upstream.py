@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from dinov3_parity.fixtures.stages.equimo import layout
+from dinov3_parity.fixtures.stages.equimo.vit import ARCHIVE, model_config
 from dinov3_parity.parity.families.base import Place
-from dinov3_parity.parity.families.vit import EMBED, HEAD, VIT
+from dinov3_parity.parity.families.vit import HEAD, VIT
 from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.yardstick import compare
@@ -48,12 +50,28 @@ def test_layer_norms_taken_apart_are_as_good_as_metas(vits16, tap):
     assert 0.5 < np.median(ratios) < 1.2 and max(ratios) < 1.3
 
 
-def test_equimos_own_periods_are_those_of_the_releases(vits16):
-    stage = vits16.stage("equimo")
-    drawn = Input(1, (5, 3), 4)
-    standard = vits16.recording(drawn).part(Place(EMBED))
-    shown = stage.embed(drawn.images())
-    assert all(compare(standard[tap], shown[tap]).ratio < 2 for tap in ("rope.sin", "rope.cos"))
+def test_equimos_own_periods_are_those_of_the_releases_in_1_1_alone(vits16):
+    import jax
+
+    small = model_config(vits16.variant) | {"depths": [1]}
+    own = layout.model_class()(**small, key=jax.random.PRNGKey(0)).local_pos_embed.patch_rope.freqs
+    same = np.array_equal(own, vits16.checkpoint["rope_embed.periods"])
+    assert same == (layout.HERE is layout.FIRST)
+
+
+@pytest.mark.skipif(layout.HERE is layout.FIRST, reason="1.1's own models do not rescale rope")
+def test_equimos_features_are_of_a_key_unless_inference_is_asked_for(vits16):
+    import jax
+    from equimo.serialization import load_weights
+    from equimo.vision.models.vit import dinov3_vits16_pretrain_lvd1689m
+
+    model = dinov3_vits16_pretrain_lvd1689m()
+    model = load_weights(model, path=vits16.artifact("equimo").path / ARCHIVE)
+    image = Input(1, (2, 8), 2).images()[0]
+    call = lambda key, **how: np.asarray(model.features(image, key=jax.random.PRNGKey(key), **how))
+    right = call(0, inference=True)
+    assert np.array_equal(call(1, inference=True), right)
+    assert all(np.abs(call(key) - right).max() > 0.01 * np.abs(right).max() for key in (0, 1))
 
 
 def test_every_finding_says_what_it_does_to_a_ratio():
