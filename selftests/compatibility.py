@@ -47,7 +47,8 @@ because something broke, or was not tried yet.
 
 #: Why a package has an upper bound.
 WHY = {
-    "equimo": "1.1.1 and 2.x lay their packages out anew: `No module named 'equimo.models'`",
+    "equimo": "1.1.1 and 2.x lay their packages out anew; beside 1.1.0 and 2.7 none was tried",
+    "jax": "jax2onnx 0.17.1 asks 0.12 for `ClosedJaxpr`, which it no longer has: no file for every size",
     "jax2onnx": "what it writes changes between releases; the snapshots say how",
     "pytest": "9.2 with pytest-xdist 3.8 keeps no group of tests in one worker, and says nothing",
     "torch": "below it pip finds a CPU build in more places; newer ones that were tried stand above",
@@ -118,7 +119,12 @@ def bounded() -> dict[str, str]:
     wanted = project["dependencies"] + project["optional-dependencies"]["test"]
     found = [Requirement(line) for line in wanted]
     upper = lambda one: any(part.operator in ("<", "<=", "==") for part in one.specifier)
-    return {one.name: str(one.specifier) for one in found if upper(one)}
+    told: dict[str, list[str]] = {}
+    for one in filter(upper, found):
+        told.setdefault(one.name, []).append(
+            f"{one.specifier}{f'; {one.marker}' if one.marker else ''}"
+        )
+    return {name: " or ".join(bounds) for name, bounds in told.items()}
 
 
 def main(reports: list[str]) -> None:
