@@ -116,6 +116,8 @@ def test_an_installed_stages_key_has_what_it_imports_of_its_own_package(tmp_path
         "import os, another_stage.parts as parts",
         "from another_stage import parts",
         "from another_stage.parts import Part",
+        "from .parts import Part",
+        "from . import parts",
     ],
 )
 def test_whichever_way_a_module_is_imported_it_is_part_of_the_key(tmp_path, monkeypatch, line):
