@@ -7,6 +7,8 @@ import sys
 import pytest
 from dinov3_parity.fixtures.cli import doctor
 from dinov3_parity.fixtures.cli.main import main
+from dinov3_parity.fixtures.stages import registry
+from dinov3_parity.fixtures.stages.info import Info
 from dinov3_parity.fixtures.stages.registry import stages
 
 from selftests.conftest import ROOT
@@ -105,6 +107,15 @@ def test_a_version_that_was_not_tried_is_told_as_such(tmp_path, capsys, monkeypa
     main(["doctor", "--no-import", "--store", str(tmp_path / "store")])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  jax "))
     assert line.endswith("(0.0.1; this one is untried: what it changes, a run tells)")
+
+
+def test_what_an_installed_stage_needs_beside_ours_has_to_be_there(tmp_path, capsys):
+    registry.register(Info("theirs", "meta", {"vit": "theirs.vit:Vit"}, needs=("no-such-thing",)))
+    try:
+        code, told = asked(tmp_path, capsys, "--no-import")
+    finally:
+        registry.forget("theirs")
+    assert (code, told["stages"]["theirs"]) == (2, ["no-such-thing is missing"])
 
 
 def test_every_package_that_a_step_needs_is_one_that_is_asked_for():
