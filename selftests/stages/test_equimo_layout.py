@@ -12,7 +12,7 @@ import pytest
 from dinov3_parity.fixtures.graphs import pytrees
 from dinov3_parity.fixtures.graphs.jax_taps import Program, functions
 from dinov3_parity.fixtures.stages.equimo import layout
-from dinov3_parity.fixtures.stages.equimo.taps import TAPS
+from dinov3_parity.fixtures.stages.equimo.taps import TAPS, taps
 from dinov3_parity.fixtures.stages.equimo.vit import ARCHIVE, _run_block, model_config
 from dinov3_parity.fixtures.workflow import archive
 
@@ -28,6 +28,14 @@ GRID = (2, 3)
 )
 def test_the_second_layout_came_with_1_1_1(installed, expected):
     assert layout.of(installed) is expected
+
+
+def test_the_hook_tables_of_the_two_layouts_differ_at_rope_alone():
+    first, second = taps(layout.FIRST), taps(layout.SECOND)
+    assert first.keys() == second.keys()
+    assert {tap for tap in first if first[tap] != second[tap]} == {
+        "rope.sin", "rope.cos", "attn.q", "attn.k",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["model class", "archives", "rotation"])

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.stages.equimo import taps as equimo
+from dinov3_parity.fixtures.stages.equimo.layout import FIRST
 from dinov3_parity.fixtures.stages.onnx.vit import anatomy, export
 from dinov3_parity.fixtures.stages.registry import called, stages
 from dinov3_parity.parity.families import VARIANTS
@@ -16,6 +18,8 @@ OPSETS = (18, 19, 20, 21, 22, 23, 24)
 
 def test_the_tap_table(snapshot):
     names = called("vit")
+    for tap, name in equimo.taps(FIRST).items():  # whichever Equimo is installed
+        names[tap]["equimo"] = name
     lines = []
     for tap in VIT.taps.values():
         hidden = {info.name: info.hidden().get(tap.name) for info in stages().values()}
