@@ -18,7 +18,8 @@ from selftests.support.documents import ROOT
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder)]
-    subprocess.run([*command, str(ROOT)], check=True, capture_output=True)
+    done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     (made,) = folder.glob("*.whl")
     return made
 
