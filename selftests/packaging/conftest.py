@@ -10,16 +10,21 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from selftests.support.documents import ROOT
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
+def wheel(tmp_path_factory, worker_id) -> Path:
+    """Built once for all workers of a run: two builds of one checkout write the same files."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "wheel"
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder)]
-    done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
     (made,) = folder.glob("*.whl")
     return made
 
