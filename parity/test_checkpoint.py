@@ -4,6 +4,10 @@ import numpy as np
 from dinov3_parity.parity.families import family_of
 
 
+def _of_role(variant, role):
+    return [tensor.name for tensor in family_of(variant).tensors(variant) if tensor.role == role]
+
+
 def test_layout_of_the_state_dict(variant, snapshot):
     lines = [f"{name} {shape}" for name, shape in family_of(variant).layout(variant).items()]
     assert "\n".join(lines) == snapshot
@@ -20,17 +24,14 @@ def test_every_value_is_finite(pipe, checkpoint):
 
 
 def test_the_k_bias_is_silenced_by_its_mask(pipe, checkpoint, variant):
-    if not variant.qkv_bias:
-        assert [name for name in checkpoint if "qkv.bias" in name] == []
-        return
-    for i in range(variant.depth):
-        used = (
-            checkpoint[f"blocks.{i}.attn.qkv.bias"] * checkpoint[f"blocks.{i}.attn.qkv.bias_mask"]
-        )
-        k = used[variant.dim : 2 * variant.dim]
-        assert not k.any(), f"block {i}: the k third of bias * bias_mask is not zero"
+    biases = _of_role(variant, "qkv.bias")
+    assert len(biases) == (variant.depth if variant.qkv_bias else 0)
+    for bias, mask in zip(biases, _of_role(variant, "qkv.bias_mask"), strict=True):
+        _, k, _ = np.split(checkpoint[bias] * checkpoint[mask], 3)
+        assert not k.any(), f"the k third of {bias} * {mask} is not zero"
 
 
-def test_periods_are_bfloat16_values(pipe, checkpoint):
-    bits = checkpoint["rope_embed.periods"].view(np.uint32)
+def test_periods_are_bfloat16_values(pipe, checkpoint, variant):
+    (periods,) = _of_role(variant, "rope.periods")
+    bits = checkpoint[periods].view(np.uint32)
     assert not (bits & 0xFFFF).any(), "periods carry more digits than the releases' bfloat16"

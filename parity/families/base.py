@@ -222,6 +222,10 @@ class Family:
         """Whether the whole model of a variant's release is exported into one file."""
         return self.numbers(self.variants.get(variant.name, variant)) <= IN_ONE_FILE
 
+    def having(self, variant: Variant, leaf: str) -> tuple[Tensor, ...]:
+        """The tensors of a leaf, one in every place that has it; none of a variant without it."""
+        return tuple(tensor for tensor in self.tensors(variant) if tensor.leaf == leaf)
+
     def at(self, variant: Variant, place: Place) -> tuple[Tensor, ...]:
         """The tensors of one place."""
         return tuple(tensor for tensor in self.tensors(variant) if tensor.place == place)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from dinov3_parity.parity.families import family_of
 from dinov3_parity.parity.faults import Fault, Site
 
 PATCH = "patch_embed.proj"
 
 
-def _each(weights, leaf: str) -> Iterator[str]:
-    """The names of a leaf in every block."""
-    return (name for name in list(weights) if name.endswith(f".{leaf}") and "blocks." in name)
+def _each(variant, leaf: str) -> list[str]:
+    """The names of a leaf in every place that has it."""
+    return [tensor.name for tensor in family_of(variant).having(variant, leaf)]
+
+
+def _of(variant, leaf: str, block: int) -> str:
+    """The name of a leaf in one block."""
+    place = family_of(variant).repeated(variant)[block]
+    (tensor,) = (one for one in family_of(variant).at(variant, place) if one.leaf == leaf)
+    return tensor.name
 
 
 def change_of(leaf: str, change: Callable[[np.ndarray], np.ndarray], block: int | None = None):
-    """An edit of one tensor: of a block's, of every block's, or, without a block, of that name."""
+    """An edit of one tensor: of one block, or of every place that has it."""
 
     def edit(weights, variant):
-        names = _each(weights, leaf) if block is None else [f"blocks.{block}.{leaf}"]
-        for name in [leaf] if leaf in weights else names:
+        for name in _each(variant, leaf) if block is None else [_of(variant, leaf, block)]:
             weights[name] = np.ascontiguousarray(change(weights[name]))
 
     return edit
@@ -32,7 +39,7 @@ def _thirds(change: Callable[..., tuple]):
 
     def edit(weights, variant):
         for leaf in ("weight", "bias", "bias_mask"):
-            for name in _each(weights, f"attn.qkv.{leaf}"):
+            for name in _each(variant, f"attn.qkv.{leaf}"):
                 weights[name] = np.concatenate(change(*np.split(weights[name], 3)))
 
     return edit
@@ -43,7 +50,7 @@ def _heads(change: Callable[[np.ndarray], np.ndarray]):
 
     def edit(weights, variant):
         for leaf in ("weight", "bias", "bias_mask"):
-            for name in _each(weights, f"attn.qkv.{leaf}"):
+            for name in _each(variant, f"attn.qkv.{leaf}"):
                 value = weights[name]
                 rows = value.reshape(3, variant.heads, variant.head_dim, *value.shape[1:])
                 weights[name] = np.ascontiguousarray(change(rows)).reshape(value.shape)
@@ -66,20 +73,20 @@ def _from_block(source: Callable[[int], int]):
     """An edit after which block i has the weights of block source(i)."""
 
     def edit(weights, variant):
-        old = dict(weights)
-        for name in old:
-            if name.startswith("blocks."):
-                _, number, leaf = name.split(".", 2)
-                weights[name] = old[f"blocks.{source(int(number))}.{leaf}"]
+        old, family = dict(weights), family_of(variant)
+        for i, place in enumerate(family.repeated(variant)):
+            for tensor in family.at(variant, place):
+                weights[tensor.name] = old[_of(variant, tensor.leaf, source(i))]
 
     return edit
 
 
 def _folded(weights, variant):
-    for i in range(variant.depth):
-        gamma = weights[f"blocks.{i}.ls1.gamma"]
-        for leaf in ("weight", "bias"):
-            name = f"blocks.{i}.attn.proj.{leaf}"
+    for leaf in ("weight", "bias"):
+        for scale, name in zip(
+            _each(variant, "ls1.gamma"), _each(variant, f"attn.proj.{leaf}"), strict=True
+        ):
+            gamma = weights[scale]
             weights[name] = gamma.reshape(-1, *[1] * (weights[name].ndim - 1)) * weights[name]
 
 
@@ -141,7 +148,7 @@ def exact_periods(base: float, count: int) -> np.ndarray:
 
 
 def _q_transposed(weights, variant):
-    name = "blocks.1.attn.qkv.weight"
+    name = _of(variant, "attn.qkv.weight", 1)
     q, k, v = np.split(weights[name], 3)
     weights[name] = np.concatenate((q.T, k, v))
 
@@ -176,8 +183,9 @@ def _narrow(value: np.ndarray) -> np.ndarray:
 def _interleaved(weights, variant):
     """w1 and w2 were fused, and are told apart as every other row."""
     for leaf in ("weight", "bias"):
-        for name in _each(weights, f"mlp.w1.{leaf}"):
-            other = name.replace(".w1.", ".w2.")
+        for name, other in zip(
+            _each(variant, f"mlp.w1.{leaf}"), _each(variant, f"mlp.w2.{leaf}"), strict=True
+        ):
             fused = np.concatenate((weights[name], weights[other]))
             weights[name], weights[other] = fused[0::2].copy(), fused[1::2].copy()
 
