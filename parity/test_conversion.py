@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import xxhash
+from dinov3_parity.parity.families import family_of
 
 
 def bits(value: np.ndarray) -> str:
@@ -31,16 +32,19 @@ def test_mapping_table(stage, snapshot):
 
 
 @pytest.mark.weights("file")
-def test_every_tensor_of_the_file_is_one_of_the_mapped_parameters(stage, mapped_file):
+def test_every_tensor_of_the_file_is_one_of_the_mapped_parameters(
+    stage, parent_file, checkpoint, variant
+):
     """Rope tables are the only float tensors that are computed; the layers above measure those."""
-    parameters = {name: value for name, value in mapped_file.items() if value.ndim}
-    periods = bits(parameters.pop(".dino_rope.periods"))  # stored only where rope is computed
-    stored = {n: v for n, v in stage.parameters().items() if "rotary" not in n}
-    expected = Counter(bits(value) for value in parameters.values())
-    found = Counter(bits(value) for value in stored.values())
-    assert found.pop(periods) == 1
-    lost = [name for name, value in parameters.items() if not found[bits(value)]]
-    strange = [n for n, v in stored.items() if bits(v) not in {*expected, periods}]
+    (rope,) = (t for t in family_of(variant).tensors(variant) if t.role == "rope.periods")
+    periods = bits(checkpoint[rope.name])  # stored only where rope is computed
+    parameters = {name: bits(value) for name, value in parent_file.items() if value.ndim}
+    stored = {name: bits(value) for name, value in stage.parameters().items()}
+    expected, found = Counter(parameters.values()), Counter(stored.values())
+    assert expected.pop(periods, 0) == 1, "the periods are not one of its parent's parameters"
+    assert found.pop(periods, 0) == 1, "the periods are not stored once in the file"
+    lost = [name for name, value in parameters.items() if value not in {*found, periods}]
+    strange = [name for name, value in stored.items() if value not in {*expected, periods}]
     assert (lost, strange) == ([], [])
     assert found == expected, "a parameter is stored more often, or less, than it is used"
 

@@ -7,7 +7,6 @@ from dinov3_parity.parity.records.measurement import CHAINED
 
 
 @pytest.mark.contract("file")
-@pytest.mark.weights("file")
 def test_the_whole_model_in_one_file(stage_name, whole_file, reference_on, comparator):
     reference = reference_on(SQUARE)
     comparator.begin(reference)
@@ -17,6 +16,5 @@ def test_the_whole_model_in_one_file(stage_name, whole_file, reference_on, compa
     hold_published(reference, shown)
 
 
-@pytest.mark.weights("file")
 def test_the_file_is_valid_onnx(stage_name, whole_file):
     whole_file.check()

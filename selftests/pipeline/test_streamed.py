@@ -282,7 +282,7 @@ def test_one_excerpt_is_one_artifact_however_it_was_come_by():
 def test_the_file_of_a_whole_model_returns_what_the_exported_one_does(store):
     part = BlockSubset(Synthetic(VITS16), (0, 1))
     pipe = Pipeline(part.variant, part, store)
-    whole, exported = pipe.whole_file(), pipe.stage("onnx")
+    whole, exported = pipe.whole_file("onnx"), pipe.stage("onnx")
     assert whole.path.stat().st_size < 1 << 20 < (whole.path.parent / DATA).stat().st_size
     whole.check()
     for drawn in (SMALL, Input(1, (14, 14), 2)):

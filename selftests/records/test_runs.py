@@ -116,8 +116,8 @@ def test_what_a_killed_run_left_behind_is_not_mixed_in(run_pytest, warm, tmp_pat
 
 NOTHING_MAPPED = """
 import sys, pytest
-from dinov3_parity.fixtures.pytest_plugin import fixtures
-fixtures.eqx_arrays = lambda path: {}
+from dinov3_parity.fixtures.stages.mapped import leaves_file
+leaves_file.arrays = lambda path: {}
 sys.exit(pytest.main(sys.argv[1:]))
 """
 
@@ -132,7 +132,7 @@ def test_a_test_that_fails_without_measuring_is_in_run_json(run_pytest, warm, tm
     name = "test_every_tensor_of_the_file_is_one_of_the_mapped_parameters[vits16-onnx]"
     assert failed["test"] == f"parity/test_conversion.py::{name}"
     assert (failed["outcome"], failed["seconds"] > 0) == ("failed", True)
-    assert "KeyError: '.dino_rope.periods'" in failed["words"]
+    assert "the periods are not one of its parent's parameters" in failed["words"]
     assert failed["properties"] == {"layer": "conversion", "variant": "vits16", "stage": "onnx"}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +14,14 @@ from dinov3_parity.fixtures.faults.injection import applies, injected
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.stages import registry
 from dinov3_parity.fixtures.stages.info import Info
+from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.faults import Site, catalogue
 from dinov3_parity.parity.inputs.drawn import Input
 
 VITS16 = VARIANTS["vits16"]
 TOY = ("-p", "selftests.support.toy")
+SECOND = ("-p", "selftests.support.second_file")
 
 
 @pytest.fixture
@@ -121,3 +124,28 @@ def test_a_run_measures_it_and_the_report_hangs_it_below_its_parent(run_pytest, 
     assert {"name": "toy", "parent": "meta", "packages": []} in told["pipeline"]
     page = (tmp_path / "report" / "index.html").read_text("utf-8")
     assert "toy holds against meta" in page and "toy_cat &gt;" in page
+
+
+def test_files_of_another_line_are_run_as_they_are_and_tapped(run_pytest, tmp_path):
+    shown = run_pytest(*SECOND, "-k", "vits16 and second and (runtime or mapped_parameters)")
+    assert shown.code == 0 and "vits16: second holds" in shown.out, shown.out
+    lines = (tmp_path / "report" / "measurements.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert {(one["stage"], one["layer"]) for one in records} == {("second", "runtime")}
+    assert {"block 11", "head"} <= {one["place"] for one in records}
+
+
+def test_a_large_variants_whole_file_is_one_of_another_line_as_well(run_pytest):
+    shown = run_pytest(
+        *SECOND, "--collect-only", "-q", "--blocks", "all", "-k", "vitl16 and external"
+    )
+    tests = [line for line in shown.out.splitlines() if "::" in line]
+    assert {line.partition("[")[2] for line in tests} == {"vitl16-onnx]", "vitl16-second]"}
+
+
+def test_a_stage_without_a_module_of_faults_is_told_which_to_write(toy, store):
+    pipe = Pipeline(VITS16, Synthetic(VITS16), store)
+    inside = next(f for f in catalogue().values() if f.site is Site.VALUE and f.applies(VITS16))
+    registry.register(replace(toy, lacks=()))
+    with pytest.raises(ParityError, match=r"inside of toy: .*support\.toy_faults"):
+        injected(inside, pipe, "toy")
