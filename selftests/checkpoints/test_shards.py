@@ -15,7 +15,7 @@ from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
 from safetensors.numpy import load_file, save_file
 
-from selftests.support import hugging_face
+from selftests.support.stages import hugging_face
 
 VITS16 = VARIANTS["vits16"]
 

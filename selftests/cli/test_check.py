@@ -12,9 +12,9 @@ from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.parity.records import schema
 
 from selftests.conftest import ROOT
-from selftests.support.brought import PORT, given
-from selftests.support.json_schema import wrong
 from selftests.support.processes import environment
+from selftests.support.records.json_schema import wrong
+from selftests.support.stages.brought import PORT, given
 
 NUMPY = f"{ROOT / 'docs' / 'examples' / 'numpy_port.py'}:NumPyPort"
 

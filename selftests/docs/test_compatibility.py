@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from selftests import compatibility
 from selftests.records.test_divergence import clean
-from selftests.support.left import left
+from selftests.support.records.left import left
 
 
 def test_the_page_is_what_its_rows_say():

@@ -47,7 +47,7 @@ def _publish(made: Good) -> None:
     """The same numbers as Hugging Face publishes them."""
     from safetensors.numpy import save_file
 
-    from selftests.support import hugging_face
+    from selftests.support.stages import hugging_face
 
     made.shards.parent.mkdir()
     state = hugging_face.state(made.checkpoint)

@@ -69,7 +69,8 @@ def test_a_module_is_short(path):
 
 def test_no_folder_is_crowded():
     """Of the layers' folder the tests, which stand beside what they use, are counted apart."""
-    crowd = Counter((path.parent, path.name.startswith("test_")) for path in MODULES)
+    every = [*MODULES, *TESTS]
+    crowd = Counter((path.parent, path.name.startswith("test_")) for path in every)
     assert {str(folder): n for (folder, _), n in crowd.items() if n > ROOM} == {}
 
 

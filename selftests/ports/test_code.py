@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from dinov3_parity.parity.errors import ParityError
 
-from selftests.support.brought import ONE, given, in_a_paragraph, opened, spoiled
+from selftests.support.stages.brought import ONE, given, in_a_paragraph, opened, spoiled
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dinov3_parity.fixtures.ports.ports import Port
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.layers import LAYERS
 
-from selftests.support.brought import PORT, given, in_a_paragraph, spoiled
+from selftests.support.stages.brought import PORT, given, in_a_paragraph, spoiled
 
 
 def named(name, how="--stage port.py:Port", path=Path("port.py")):

@@ -13,7 +13,7 @@ from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.inputs.strategies import SQUARE
 from dinov3_parity.parity.records import contract, reader
 
-from selftests.support.brought import NUMPY, ONE, PORT, given, opened, spoiled
+from selftests.support.stages.brought import NUMPY, ONE, PORT, given, opened, spoiled
 
 
 def test_a_block_of_a_streamed_port_is_the_block_of_the_whole_model(tmp_path, store):

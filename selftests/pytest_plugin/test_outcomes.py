@@ -7,7 +7,7 @@ from dinov3_parity.fixtures.pytest_plugin.outcomes import Outcomes, Standing, ex
 from dinov3_parity.parity.inputs.drawn import Input
 from msgspec.structs import replace
 
-from selftests.support.measurements import clean, taken, with_faults
+from selftests.support.records.measurements import clean, taken, with_faults
 
 
 def report(when, outcome, words=None, properties=(), name="t.py::test[a]"):

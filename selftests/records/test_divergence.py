@@ -6,7 +6,7 @@ from dinov3_parity.parity.records import divergence
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
 from msgspec.structs import replace
 
-from selftests.support.measurements import clean, taken, with_faults
+from selftests.support.records.measurements import clean, taken, with_faults
 
 
 def test_all_clean_is_no_divergence():

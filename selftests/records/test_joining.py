@@ -9,8 +9,8 @@ from dinov3_parity.parity.records import reader
 from dinov3_parity.parity.records.run_folder import RUN
 from msgspec.structs import replace
 
-from selftests.support.left import OTHER, again, left
-from selftests.support.measurements import clean
+from selftests.support.records.left import OTHER, again, left
+from selftests.support.records.measurements import clean
 
 
 def test_one_run_joined_is_that_run_and_who_it_was(tmp_path):

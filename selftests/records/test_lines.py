@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from selftests.records.test_divergence import clean, taken
 from selftests.records.test_reading import HOSTILE
-from selftests.support.left import append, left
+from selftests.support.records.left import append, left
 
 
 def test_a_last_line_that_was_cut_off_is_told(tmp_path):

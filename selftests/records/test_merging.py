@@ -3,8 +3,8 @@
 from dinov3_parity.parity.records import reader
 from dinov3_parity.parity.records.run_folder import FRAGMENTS, RecordWriter, merge
 
-from selftests.support.left import ONE, executed, left
-from selftests.support.measurements import clean
+from selftests.support.records.left import ONE, executed, left
+from selftests.support.records.measurements import clean
 
 
 def test_runs_in_one_folder_are_kept_apart(tmp_path):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from selftests.records.test_divergence import clean, taken
 from selftests.records.test_reading import HOSTILE
-from selftests.support.left import left
+from selftests.support.records.left import left
 
 
 def found():

@@ -11,8 +11,8 @@ from dinov3_parity.parity.records import reader
 from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN
 from msgspec.structs import replace
 
-from selftests.support.left import HOSTILE, ONE, OTHER, again, executed, killed, left
-from selftests.support.measurements import clean, taken
+from selftests.support.records.left import HOSTILE, ONE, OTHER, again, executed, killed, left
+from selftests.support.records.measurements import clean, taken
 
 
 def test_a_run_is_read_back_as_it_was_written(tmp_path):

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from selftests import same_measurements
 from selftests.same_measurements import differences, main
-from selftests.support.left import left
-from selftests.support.measurements import clean, taken
+from selftests.support.records.left import left
+from selftests.support.records.measurements import clean, taken
 
 
 def folders(tmp_path, before, after):

@@ -17,8 +17,8 @@ from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.records.run_folder import MEASUREMENTS
 from dinov3_parity.reports.pages import html, site
 
-from selftests.support import recorded, recorded_matrix
 from selftests.support.browser import axe, browser, opened, paints  # noqa: F401 (fixtures)
+from selftests.support.records import recorded, recorded_matrix
 
 #: One process makes the pages and has the browser.
 pytestmark = pytest.mark.xdist_group("browser")

@@ -15,8 +15,8 @@ from dinov3_parity.reports.changes import (
 )
 from msgspec.structs import replace
 
-from selftests.support import recorded
-from selftests.support.measurements import clean, taken
+from selftests.support.records import recorded
+from selftests.support.records.measurements import clean, taken
 
 
 def kinds(before, after):

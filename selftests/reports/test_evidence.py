@@ -10,7 +10,7 @@ from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.reports.evidence import case, suspects
 from msgspec.structs import replace
 
-from selftests.support.measurements import clean, taken, with_faults
+from selftests.support.records.measurements import clean, taken, with_faults
 
 
 def on(m, drawn, ratio=None):

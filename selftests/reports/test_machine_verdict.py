@@ -11,10 +11,10 @@ from dinov3_parity.reports.texts import verdict
 from dinov3_parity.reports.texts.verdict import PAGE, not_run, told
 
 from selftests.conftest import ROOT
-from selftests.support import recorded
-from selftests.support.json_schema import wrong
-from selftests.support.left import HOSTILE
-from selftests.support.measurements import clean, taken
+from selftests.support.records import recorded
+from selftests.support.records.json_schema import wrong
+from selftests.support.records.left import HOSTILE
+from selftests.support.records.measurements import clean, taken
 
 SCHEMA = json.loads((ROOT / schema.FOLDER / PAGE).read_text("utf-8"))
 

@@ -9,8 +9,8 @@ from dinov3_parity.reports.pages.site import REPRODUCER, SUMMARY, Site
 from dinov3_parity.reports.texts import github, markdown
 from msgspec.structs import replace
 
-from selftests.support import recorded
-from selftests.support.measurements import clean, with_faults
+from selftests.support.records import recorded
+from selftests.support.records.measurements import clean, with_faults
 
 
 def site(found, **header):

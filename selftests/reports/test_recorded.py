@@ -18,8 +18,8 @@ from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurem
 from dinov3_parity.parity.taps import BLOCK, taps_of
 
 from selftests.support import browser as bench
-from selftests.support import recorded, recorded_matrix
-from selftests.support.recorded import HOSTILE, Place
+from selftests.support.records import recorded, recorded_matrix
+from selftests.support.records.recorded import HOSTILE, Place
 
 browser, opened = bench.browser, bench.opened
 

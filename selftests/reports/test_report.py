@@ -20,8 +20,8 @@ from dinov3_parity.reports.pages import address, html
 from dinov3_parity.reports.pages.site import Site
 from msgspec.structs import replace
 
-from selftests.support.measurements import clean, taken, with_faults
 from selftests.support.pages import loads_nothing, runs_what_it_names
+from selftests.support.records.measurements import clean, taken, with_faults
 
 TOLD = {
     "failures": [], "costs": {"vits16": {

@@ -7,7 +7,7 @@ import pytest
 from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.reports.pages import faults
 
-from selftests.support.boards import CLEAN, HEADER, board, trial
+from selftests.support.records.boards import CLEAN, HEADER, board, trial
 
 
 def test_the_margin_is_the_weakest_fault_over_the_strongest_clean_ratio():

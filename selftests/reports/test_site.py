@@ -21,10 +21,10 @@ from dinov3_parity.reports.texts.junit import PAGE as JUNIT
 from msgspec.structs import replace
 
 from selftests.conftest import ROOT
-from selftests.support import recorded, recorded_matrix
-from selftests.support.boards import HEADER, board, trial
-from selftests.support.measurements import PARENTS, clean, taken
 from selftests.support.pages import loads_nothing, runs_what_it_names
+from selftests.support.records import recorded, recorded_matrix
+from selftests.support.records.boards import HEADER, board, trial
+from selftests.support.records.measurements import PARENTS, clean, taken
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from dinov3_parity.reports.verdicts import (
 )
 from msgspec.structs import replace
 
-from selftests.support.measurements import PARENTS, clean, taken
+from selftests.support.records.measurements import PARENTS, clean, taken
 
 WRONG = {"attn.k": 700.0, "attn.logits": 300.0, "output": 80.0}
 

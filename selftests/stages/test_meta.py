@@ -12,7 +12,7 @@ from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
 from dinov3_parity.parity.yardstick import compare
 
-from selftests.support import hugging_face
+from selftests.support.stages import hugging_face
 
 VITS16 = VARIANTS["vits16"]
 _, *BLOCKS, HEAD = VIT.places(VITS16)

@@ -20,13 +20,13 @@ from dinov3_parity.parity.faults import Site, catalogue
 from dinov3_parity.parity.inputs.drawn import Input
 
 VITS16 = VARIANTS["vits16"]
-TOY = ("-p", "selftests.support.toy")
-SECOND = ("-p", "selftests.support.second_file")
+TOY = ("-p", "selftests.support.stages.toy")
+SECOND = ("-p", "selftests.support.stages.second_file")
 
 
 @pytest.fixture
 def toy():
-    from selftests.support.toy import INFO
+    from selftests.support.stages.toy import INFO
 
     registry.register(INFO)
     yield INFO
@@ -147,5 +147,5 @@ def test_a_stage_without_a_module_of_faults_is_told_which_to_write(toy, store):
     pipe = Pipeline(VITS16, Synthetic(VITS16), store)
     inside = next(f for f in catalogue().values() if f.site is Site.VALUE and f.applies(VITS16))
     registry.register(replace(toy, lacks=()))
-    with pytest.raises(ParityError, match=r"inside of toy: .*support\.toy_faults"):
+    with pytest.raises(ParityError, match=r"inside of toy: .*toy_faults"):
         injected(inside, pipe, "toy")

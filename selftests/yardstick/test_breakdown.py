@@ -9,7 +9,7 @@ from dinov3_parity.parity.picture import draw
 from dinov3_parity.parity.yardstick import compare, standard
 from msgspec.structs import replace
 
-from selftests.support.measurements import taken
+from selftests.support.records.measurements import taken
 
 VITS16 = VARIANTS["vits16"]
 

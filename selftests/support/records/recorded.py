@@ -22,7 +22,7 @@ from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurem
 from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN, RecordWriter
 from msgspec.structs import replace as changed
 
-from selftests.support.figures import (
+from selftests.support.records.figures import (
     HONEST,
     INPUTS,
     NEW,
@@ -33,7 +33,7 @@ from selftests.support.figures import (
     measured,
     other_inputs,
 )
-from selftests.support.recorded_header import fulfilment, run
+from selftests.support.records.recorded_header import fulfilment, run
 
 VITS16 = VARIANTS["vits16"]
 

@@ -18,7 +18,7 @@ from dinov3_parity.parity.records import divergence, lines
 from dinov3_parity.parity.records.measurement import FORMAT, Measurement
 from dinov3_parity.reports.figures import costs
 
-from selftests.support.figures import (
+from selftests.support.records.figures import (
     RUNTIMES,
     Asked,
     Group,

@@ -1,6 +1,6 @@
 """A stage of which the suite knows its record alone: the guard of everything that derives from records.
 
-As a pytest plugin (``-p selftests.support.toy``) it makes the stage known to a run.
+As a pytest plugin (``-p selftests.support.stages.toy``) it makes the stage known to a run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from docs.examples.numpy_port import NumPyPort
 INFO = Info(
     name="toy",
     parent="meta",
-    classes={"vit": "selftests.support.toy:Toy"},
+    classes={"vit": "selftests.support.stages.toy:Toy"},
     distributions=("scipy",),
     needs=("numpy",),
     called={"vit": {"tokens": "toy_cat >"}},

@@ -23,12 +23,12 @@ from dinov3_parity.parity.matrix.cell import (
 from dinov3_parity.parity.records.run_folder import RUN
 from dinov3_parity.parity.runtimes.isolated import LEVELS
 
-from selftests.support.figures import (
+from selftests.support.records.figures import (
     EXPORTED,
     stream,
 )
-from selftests.support.recorded import VITS16
-from selftests.support.recorded_header import checkpoint
+from selftests.support.records.recorded import VITS16
+from selftests.support.records.recorded_header import checkpoint
 
 VERSIONS, OPSETS = ("1.22.1", "1.27.0", "1.32.0"), (15, 18, 21, 24)
 

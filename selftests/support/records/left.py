@@ -8,7 +8,7 @@ from dinov3_parity.parity.records import run_folder
 from dinov3_parity.parity.records.account import Account
 from dinov3_parity.parity.records.run_folder import MEASUREMENTS, RUN, RecordWriter, merge
 
-from selftests.support.measurements import clean
+from selftests.support.records.measurements import clean
 
 ONE, OTHER = Input(1, (2, 2)), Input(2, (1, 3), 7)
 HOSTILE = "<script>alert('</td>')</script>\x00 \ud800 \"'&"

@@ -1,0 +1,1 @@
+"""Recorded runs, measurements and matrices that pages and readers are tried on."""
