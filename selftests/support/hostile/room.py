@@ -41,9 +41,9 @@ ADVICE = re.compile(
 def known(patch) -> None:
     """Make both variants known to the commands, as if they had been released."""
     from dinov3_parity.fixtures.checkpoints import choice, release, shards
-    from dinov3_parity.fixtures.cli import bundle, shared
+    from dinov3_parity.fixtures.cli import matrix, shared
 
-    for module in (choice, release, bundle, shared):
+    for module in (choice, release, matrix, shared):
         patch.setattr(module, "VARIANTS", {**VARIANTS, SMALL.name: SMALL, SAT.name: SAT})
     # Among safetensors it would be either's, for these leave local_cls_norm out.
     patch.setattr(shards, "VARIANTS", {**VARIANTS, SMALL.name: SMALL})
