@@ -20,6 +20,9 @@ _PLAIN = re.compile(r"[\w .,:;()/'=+-]*")
 #: How a run is begun: in a checkout; from any folder, by the package's name; by the command for ports.
 PYTEST, BY_NAME, CHECK = "pytest", "pytest --pyargs dinov3_parity", "dinov3-parity check"
 
+#: What the command for ports has before a port that is a command.
+COMMAND = "--command="
+
 #: What the stage is held against that is the reference itself.
 REFERENCE = "the reference"
 
@@ -88,7 +91,7 @@ def _checked(program: str) -> str:
     """The port that a run of the command was about, as one word of a shell's; "" of any other run. The
     program comes with the records, as names do."""
     known, port = program.startswith(f"{CHECK} "), program.removeprefix(f"{CHECK} ")
-    return shlex.quote(port) if known else ""
+    return shlex.quote(port) if known else ""  # of a command the option and it are that word
 
 
 def quoted(words: str, by: str = '"') -> str:
