@@ -174,6 +174,21 @@ def test_the_command_line_goes_before(settled):
     assert {"--check=b:B", "--store=other"} < set(line)
 
 
+def test_a_command_of_the_table_names_files_from_its_folder(settled, tmp_path, monkeypatch):
+    table = "[tool.dinov3-parity]\ncommand = 'node port.mjs --x'\nname = 'js'\ntimeout = 30\n"
+    (tmp_path / "port.mjs").write_text("")
+    below = tmp_path / "below"
+    below.mkdir()
+    assert {"--check-command=node port.mjs --x", "--stage-name=js", "--stage-timeout=30"} < set(
+        settled(table)
+    )
+    monkeypatch.setattr("pathlib.Path.cwd", lambda: below)
+    monkeypatch.setattr("os.getcwd", lambda: str(below))
+    assert "--check-command=node ../port.mjs --x" in settled(table)
+    line = settled(table, "a:A")
+    assert "--check=a:A" in line and not any("js" in word or "30" in word for word in line)
+
+
 def test_what_stands_after_two_dashes_goes_to_pytest(settled):
     assert settled("", "a:A", "--", "-n", "2", "--", "x")[-4:] == ["-n", "2", "--", "x"]
 
@@ -181,11 +196,15 @@ def test_what_stands_after_two_dashes_goes_to_pytest(settled):
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ("[tool.dinov3-parity]\nprot = 'a:A'", "no option 'prot'. Its keys are port, variant, k"),
+        ("[tool.dinov3-parity]\nprot = 'a:A'", "no option 'prot'. Its keys are port, command"),
         ("[tool.dinov3-parity]\nport = 3", "port = 3 is of another type. Write a string."),
         ("[tool.dinov3-parity]\nport = ['a:A']", "is of another type. Write a string."),
         ("[tool.dinov3-parity]\nvariant = [3]", "Write a string or a list of strings."),
         ("[tool.dinov3-parity]\nport = 'a:A'\nvariant = 'vits61'", "--variant vits61: known are"),
+        ("[tool.dinov3-parity]\ncommand = 'a'\ntimeout = '3'", "Write a number."),
+        ("[tool.dinov3-parity]\ncommand = 'a'\ntimeout = true", "Write a number."),
+        ("[tool.dinov3-parity]\ncommand = 'a'\nport = 'a:A'", "are two ports"),
+        ("[tool.dinov3-parity]\nname = 'a'\nport = 'a:A'", "are about a --command"),
         ("[tool]\ndinov3-parity = 3", "is no table"),
         ("[tool", "cannot be read"),
         ("", "Say which port"),
