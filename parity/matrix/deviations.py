@@ -6,29 +6,28 @@ is not listed fails, what is listed and got worse fails, and so does what no lon
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.matrix.cell import CRASH, DRIFT, UNSUPPORTED, Cell, Record
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from dinov3_parity.parity.records import policy
+from packaging.specifiers import SpecifierSet
 
 FILE = Path(__file__).with_name("deviations.toml")
-_KEYS = {
-    "name",
-    "verdict",
-    "versions",
-    "opsets",
-    "forms",
-    "levels",
-    "ceiling",
-    "words",
-    "reason",
-    "evidence",
-}
+
+FORM = policy.Form(
+    {
+        "name": policy.TEXT, "verdict": policy.TEXT, "versions": policy.TEXT,
+        "reason": policy.TEXT, "evidence": policy.TEXT,
+    },
+    "name, verdict (drift, crash or unsupported), versions, reason and evidence; a drift a ceiling, too",
+    {
+        "opsets": policy.NUMBERS, "forms": policy.LIST, "levels": policy.LIST,
+        "ceiling": policy.NUMBER, "words": policy.TEXT,
+    },
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,26 +64,10 @@ class Deviation:
 
 def load(path: Path = FILE) -> list[Deviation]:
     """The entries of a policy file; raises ParityError for one that is not well formed."""
-    try:
-        entries = tomllib.loads(path.read_text()).get("deviation", [])
-        return [_entry(fields) for fields in entries]
-    except (
-        OSError,
-        tomllib.TOMLDecodeError,
-        InvalidSpecifier,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise ParityError(
-            f"{path} is not a policy file: {error}. Each [[deviation]] has name, verdict (drift, crash "
-            f"or unsupported), versions, reason and evidence; a drift a ceiling, too."
-        ) from error
+    return policy.read(path, FORM, _entry)
 
 
-def _entry(fields: dict) -> Deviation:
-    if strange := set(fields) - _KEYS:
-        raise ValueError(f"{fields.get('name')}: unknown keys {sorted(strange)}")
+def _entry(number: int, fields: dict[str, Any]) -> Deviation:
     if fields["verdict"] not in (DRIFT, CRASH, UNSUPPORTED):
         raise ValueError(f"{fields['name']}: there is no verdict {fields['verdict']!r} to expect")
     if (fields["verdict"] == DRIFT) != ("ceiling" in fields):
@@ -94,9 +77,9 @@ def _entry(fields: dict) -> Deviation:
     return Deviation(**told)
 
 
-def unlisted(found: Record, policy: Iterable[Deviation]) -> str:
+def unlisted(found: Record, entries: Iterable[Deviation]) -> str:
     """Why a cell fails, in words; "" when it holds or a listed defect explains it."""
-    about = [entry for entry in policy if entry.covers(found.cell)]
+    about = [entry for entry in entries if entry.covers(found.cell)]
     if any(entry.explains(found) for entry in about):
         return ""
     if found.verdict in (DRIFT, CRASH):
@@ -123,7 +106,7 @@ def told(found: Record) -> str:
     return f"{where}: {found.words}" if found.words else where
 
 
-def unmatched(found: Iterable[Record], policy: Iterable[Deviation]) -> list[str]:
+def unmatched(found: Iterable[Record], entries: Iterable[Deviation]) -> list[str]:
     """Names of entries that no cell of a run was about."""
     cells = [one.cell for one in found]
-    return [entry.name for entry in policy if not any(entry.covers(cell) for cell in cells)]
+    return [entry.name for entry in entries if not any(entry.covers(cell) for cell in cells)]
