@@ -13,7 +13,7 @@ def test_the_whole_model_in_one_file(stage_name, whole_file, reference_on, compa
     shown = whole_file.features(reference.images)
     comparator.compare(reference.places[-1], shown, CHAINED)
     comparator.hold()
-    hold_published(reference, shown)
+    hold_published(reference, shown, comparator.known)
 
 
 def test_the_file_is_valid_onnx(stage_name, whole_file):

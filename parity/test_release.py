@@ -11,4 +11,4 @@ def test_cls_and_pooled_patches_of_the_whole_model(stage, square_reference, comp
     shown = stage.features(square_reference.images)
     comparator.compare(square_reference.places[-1], shown, CHAINED)
     comparator.hold()
-    hold_published(square_reference, shown)
+    hold_published(square_reference, shown, comparator.known)

@@ -15,7 +15,7 @@ def test_the_untouched_file(exported, file_reference, comparator):
     shown = exported.features(file_reference.images)
     comparator.compare(file_reference.places[-1], shown, CHAINED)
     comparator.hold()
-    hold_published(file_reference, shown)
+    hold_published(file_reference, shown, comparator.known)
 
 
 @pytest.mark.contract("tapped copy")

@@ -102,18 +102,21 @@ def _before(found: Divergence, own: Sequence[Measurement]) -> str:
         return _handed_on(worst, own)
     here = [m for m in own if (m.mode, m.block) == (worst.mode, worst.block) and m.tap in names]
     failed = {m.tap for m in here if not m.passed}
+    listed = {m.tap for m in here if m.known} - {m.tap for m in here if m.failed}
     known = ", ".join(f"{m.tap} ({m.ratio:.2g})" for m in found.clean if m.tap not in failed)
-    over = ", ".join(name for name in names if name in failed)
+    over = ", ".join(name for name in names if name in failed - listed)
+    apart = ", ".join(name for name in names if name in listed)
     absent = ", ".join(name for name in names if name not in {m.tap for m in here})
-    if not (over or absent):
+    if not (over or absent or apart):
         verb = "are" if names[1:] else "is"
         told = f"What it is computed from {verb} within the limit: {known}"
         return f"{told}. So the fault enters here."
-    if not (over or known):
+    if not (over or known or apart):
         return f"What it is computed from ({absent}) was not compared in this run."
     told = (
         (known, "within the limit"),
         (over, f"over the limit, as {found.parent}'s"),
+        (apart, "departing as is known"),
         (absent, "not compared"),
     )
     said = "; ".join(f"{some} {words}" for some, words in told if some)
@@ -132,6 +135,8 @@ def _handed_on(worst: Measurement, own: Sequence[Measurement]) -> str:
     if not given:
         return "Nothing that is compared comes before it: it is this operation or what it is given."
     last = max(given, key=lambda m: (m.block, m.strength))
+    if last.known:
+        return f"It is given the output of block {last.block}, which departs as is known."
     if not last.passed:
         return f"It is given the output of block {last.block}, which is over its limit."
     return f"It is given the output of block {last.block}, which is within the limit ({last.ratio:.2g})."
@@ -154,7 +159,7 @@ def _blocks(worst: Measurement, own: Sequence[Measurement]) -> str:
     if worst.block is None:
         return ""
     same = [m for m in own if (m.mode, m.tap) == (worst.mode, worst.tap) and m.block is not None]
-    known, over = {m.block for m in same}, {m.block for m in same if not m.passed}
+    known, over = {m.block for m in same}, {m.block for m in same if m.failed}
     if len(known) == 1:
         return ""
     if over == known:

@@ -10,19 +10,22 @@ from typing import Any
 
 from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.records.reader import Run, joined, read
-from dinov3_parity.parity.records.run_folder import MEASUREMENTS, RUN, merge, rewrite
+from dinov3_parity.parity.records.run_folder import FAILED, MEASUREMENTS, OK, RUN, merge, rewrite
 from dinov3_parity.parity.words import counted
 from dinov3_parity.reports.figures import costs
 from dinov3_parity.reports.pages import faults
 from dinov3_parity.reports.pages.site import Site
 from dinov3_parity.reports.texts import github
-from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, Edge, Verdict
+from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, KNOWN, Edge, Verdict, tallied_of
 
 #: What a terminal, or a CI engine that reads its lines, would take for more than text.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-#: Edges that are told one by one; the page has all of them.
+#: Edges that are told one by one, and known departures; the page has all of them.
 _TOLD = 3
+
+#: How the line of a known departure begins; it is shown in yellow.
+_KNOWN = "known: "
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,10 @@ class Finished:
         return self.site.verdict
 
     @property
-    def short(self) -> bool:
-        """Whether it compared less than it had declared."""
-        return bool(self._run.header["contract"]["missing"])
+    def fails(self) -> bool:
+        """Whether it fails as a whole, whatever its tests say: it compared less than it had declared, or
+        a known departure is to be looked at."""
+        return bool(self._run.header["contract"]["missing"] or self._verdict.stale)
 
     def summary(self) -> list[str]:
         """The report in some ten lines, and where it is."""
@@ -56,7 +60,7 @@ class Finished:
     def told(self) -> list[str]:
         """What departs, why and what to do, or how strong the strongest ratio is; what was compared."""
         run, verdict = self._run, self._verdict
-        lines = verdicts(verdict.edges)
+        lines = verdicts(verdict.edges) + known(verdict)
         for case in self.site.cases[:1]:
             lines += [f"  why: {' '.join(filter(None, (*case.why[:2], case.gate)))}"]
             if case.suspects:
@@ -78,6 +82,9 @@ def finish(folder: Path, header: dict[str, Any]) -> Finished | None:
     if not merge(folder, header):
         return None
     run = read(folder)
+    stale = any(one.stale for one in tallied_of(run.header, run.found))
+    if stale and run.header["exit"] == OK:
+        run.header["exit"] = FAILED
     run.header["variants"] = {
         name: costs.of(name, run.header, [m for m in run.found if m.variant == name])
         for name in dict.fromkeys(m.variant for m in run.found)
@@ -98,13 +105,30 @@ def last(finished: Finished | None, board: list[str]) -> list[str]:
     return [*board, *annotations, *finished.summary()]
 
 
+def is_known(line: str) -> bool:
+    """Whether a line is about known departures."""
+    return line.startswith(_KNOWN)
+
+
+def known(verdict: Verdict) -> list[str]:
+    """The known departures that a run met, a line each, and how many are about other things."""
+    lines = [one.words for one in verdict.known[:_TOLD]]
+    if more := len(verdict.known) - _TOLD:
+        lines += [counted(more, "more known departure")] if more > 0 else []
+    if verdict.unseen:
+        names = ", ".join(one.entry.label for one in verdict.unseen[:_TOLD])
+        rest = f", and {len(verdict.unseen) - _TOLD} more" if verdict.unseen[_TOLD:] else ""
+        lines.append(f"not looked at, nothing that they are about was compared: {names}{rest}")
+    return [f"{_KNOWN}{line}" for line in lines]
+
+
 def verdicts(edges: list[Edge]) -> list[str]:
     """A variant in a sentence: that it holds and how strong its strongest ratio is, or each of the
     first edges that do not."""
     lines = []
     for variant in dict.fromkeys(e.variant for e in edges):
         own = [e for e in edges if e.variant == variant]
-        bad = [e for e in own if e.verdict != HOLDS]
+        bad = [e for e in own if e.verdict not in (HOLDS, KNOWN)]
         if bad:
             lines += [f"{variant}: {e.sentence}" for e in bad[:_TOLD]]
             if bad[_TOLD:]:
@@ -113,11 +137,16 @@ def verdicts(edges: list[Edge]) -> list[str]:
                     f"{variant}: {counted(len(bad) - _TOLD, 'more stage')}, {departs} of their own"
                 )
             continue
-        worst = max((e.strongest for e in own), key=lambda m: m.strength)
         stages = ", ".join(e.stage for e in own)
         hold = "hold" if own[1:] else "holds"
+        but = " but for known departures" if any(e.verdict == KNOWN for e in own) else ""
+        others = [e.strongest for e in own if not e.strongest.known]
+        if not others:
+            lines.append(f"{variant}: {stages} {hold}{but}; nothing else was compared")
+            continue
+        worst = max(others, key=lambda m: m.strength)
         lines.append(
-            f"{variant}: {stages} {hold}; largest noise ratio {worst.ratio:.2f} of limit "
+            f"{variant}: {stages} {hold}{but}; largest noise ratio {worst.ratio:.2f} of limit "
             f"{worst.limit:g}, of one token {worst.token_ratio:.2f} of {worst.token_limit:g} "
             f"({worst.stage}, {worst.where}, {worst.input})"
         )
@@ -126,12 +155,13 @@ def verdicts(edges: list[Edge]) -> list[str]:
 
 def counts(run: dict[str, Any], found: list[Measurement]) -> str:
     contract = run["contract"]
-    failed = sum(not m.passed for m in found)
+    failed = sum(m.failed for m in found)
+    known = sum(bool(m.known) for m in found)
     declared = counted(contract["declared"], "declared tap")
     plan = f"{run['inputs']['profile']} (seed {run['inputs']['seed']})"
     return (
         f"compared {contract['compared']:,} of {declared} on {counted(contract['inputs'], 'input')}, "
-        f"{plan}, {failed:,} failed"
+        f"{plan}, {failed:,} failed{f', {known:,} known' if known else ''}"
     )
 
 

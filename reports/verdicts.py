@@ -8,17 +8,23 @@ the same input, up to what the edge itself may add.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from dinov3_parity.parity.records import divergence, stages
+from dinov3_parity.parity.records.deviations import Deviation, Tally, tallies
 from dinov3_parity.parity.records.divergence import REFERENCE, Divergence
 from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.records.run_folder import FAILED, OK, missing
+from dinov3_parity.parity.words import counted
 
-HOLDS, DEPARTS, REPEATS, INCOMPLETE, NOTHING = (
-    "holds", "departs", "repeats", "incomplete", "nothing compared",
+HOLDS, DEPARTS, REPEATS, KNOWN, INCOMPLETE, OUTDATED, NOTHING = (
+    "holds", "departs", "repeats", "known", "incomplete", "outdated", "nothing compared",
 )  # fmt: skip
+
+#: The profile of a run on inputs that were named one by one, with ``--reproduce``.
+CHOSEN = "reproduce"
 
 #: Beyond its limit a repeated ratio may differ by this share: larger values round more coarsely.
 _SHARE = 0.01
@@ -26,7 +32,8 @@ _SHARE = 0.01
 
 @dataclass(frozen=True)
 class Edge:
-    """What the records say of one stage of a variant; ``strongest`` is its strongest measurement.
+    """What the records say of one stage of a variant; ``strongest`` is its strongest measurement, of
+    those that are no known departures where there are any.
 
     ``divergence`` is its first departure: of its own, where it has one.
     """
@@ -39,10 +46,16 @@ class Edge:
     strongest: Measurement
     compared: int
     failed: int
+    known: int = 0
 
     @property
     def sentence(self) -> str:
         """The verdict in one sentence, or a few."""
+        if self.verdict == KNOWN:
+            return (
+                f"{self.stage} holds against {self.parent} but for known departures, on "
+                f"{counted(self.known, 'comparison')}: {_but_for(self.strongest)}."
+            )
         if self.verdict == HOLDS or self.divergence is None:
             return f"{self.stage} holds against {self.parent}: {strongest_of(self.strongest)}."
         if self.verdict == DEPARTS:
@@ -63,6 +76,15 @@ def strongest_of(m: Measurement) -> str:
         else f"{m.ratio:.2f} of limit {m.limit:g}"
     )
     return f"its strongest noise ratio is {figure}, at {m.where} on {m.input}"
+
+
+def _but_for(m: Measurement) -> str:
+    """The strongest measurement beside known departures, in a few words."""
+    return (
+        strongest_of(m)
+        if not m.known
+        else f"nothing else was compared; {divergence.strength_of(m)}"
+    )
 
 
 def edges(
@@ -91,18 +113,22 @@ def _edge(variant: str, stage: str, by_stage: dict[str, list[Measurement]]) -> E
     own = by_stage[stage]
     parent = own[0].parent
     verdict, departed = HOLDS, None
-    if failing := [m for m in own if not m.passed]:
+    listed = [m for m in own if m.known]
+    if failing := [m for m in own if m.failed]:
         verdict, about = _own(failing, by_stage.get(parent, []))
         if first := divergence.first([*(m for m in own if m.passed), *about]):
             departed = _counted(first, own)
+    elif listed:
+        verdict = KNOWN
     return Edge(
         variant, stage, parent or REFERENCE, verdict, departed,
-        max(own, key=lambda m: m.strength), len(own), len(failing),
+        max(own, key=lambda m: (not m.known, m.strength)), len(own), len(failing), len(listed),
     )  # fmt: skip
 
 
 def _own(failing: list[Measurement], parents: list[Measurement]) -> tuple[str, list[Measurement]]:
-    """Whether failed measurements are a stage's own or its parent's, and those that say so.
+    """Whether failed measurements are a stage's own or its parent's, and those that say so. What is known
+    of the parent has to be listed of the stage, too.
 
     What the parent was not measured at is its parent's where something else is.
     """
@@ -123,7 +149,7 @@ def _key(m: Measurement) -> tuple:
 def _repeats(m: Measurement, given: Measurement) -> bool:
     """Whether a failed measurement is its parent's own, up to a limit's worth of rounding."""
     pairs = (m.ratio, given.ratio, m.limit), (m.token_ratio, given.token_ratio, m.token_limit)
-    if given.passed or m.problem != given.problem:
+    if not given.failed or m.problem != given.problem:
         return False
     return all(
         own == theirs
@@ -136,24 +162,41 @@ def _repeats(m: Measurement, given: Measurement) -> bool:
 def _counted(departed: Divergence, own: list[Measurement]) -> Divergence:
     """A divergence whose counts are of every measurement there, repeated ones among them."""
     there = divergence.at_place(departed.worst, own)
-    return replace(departed, inputs=len(there), failing=sum(not m.passed for m in there))
+    return replace(departed, inputs=len(there), failing=sum(m.failed for m in there))
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What a run says as a whole. ``broken`` are tests that failed on something other than a
-    comparison, ``gaps`` what was declared and not compared, or is lost.
+    comparison, ``gaps`` what was declared and not compared, or is lost; ``tallies`` say what became of
+    the entries of its known departures.
     """
 
     word: str
     edges: list[Edge]
     broken: list[str]
     gaps: list[str]
+    tallies: list[Tally] = field(default_factory=list)
+
+    @property
+    def stale(self) -> list[str]:
+        """What of the entries fails the run: they have expired, or are about what no longer happens."""
+        return [words for one in self.tallies for words in one.stale]
 
     @property
     def reasons(self) -> list[str]:
         """What else than an edge keeps a run from holding."""
-        return [*self.broken, *self.gaps]
+        return [*self.broken, *self.gaps, *self.stale]
+
+    @property
+    def known(self) -> list[Tally]:
+        """The entries whose departures the run met."""
+        return [one for one in self.tallies if one.known]
+
+    @property
+    def unseen(self) -> list[Tally]:
+        """The entries about things that the run did not compare."""
+        return [one for one in self.tallies if not one.compared]
 
     @property
     def headline(self) -> str:
@@ -169,9 +212,13 @@ class Verdict:
             return "A test failed; every comparison is within its limit"
         if self.word == INCOMPLETE:
             return "Incomplete: what was compared holds, and not everything was compared"
+        if self.word == OUTDATED:
+            one = f"{counted(len(self.stale), 'known departure')} to be looked at"
+            return f"Outdated: what was compared holds; {one}"
         names = list(dict.fromkeys(e.stage for e in self.edges))
         variants = list(dict.fromkeys(e.variant for e in self.edges))
-        return f"{', '.join(variants)}: {', '.join(names)} {'hold' if names[1:] else 'holds'}"
+        but = f", with {counted(len(self.known), 'known departure')}" if self.known else ""
+        return f"{', '.join(variants)}: {', '.join(names)} {'hold' if names[1:] else 'holds'}{but}"
 
     @property
     def first(self) -> Edge | None:
@@ -186,15 +233,26 @@ def verdict(header: dict[str, Any], found: Sequence[Measurement], lost: Iterable
     """The verdict of a run: ``header`` is its run.json, ``lost`` what could not be read."""
     told = edges(found, header["options"], header["pipeline"], header["program"])
     broken, gaps = [*_broken(header, told)], [*missing(header), *lost]
+    tallied = tallied_of(header, found)
     if header["exit"] not in ("", OK, FAILED):
         gaps.append(f"the run ended early: {header['exit']}")
     if broken or any(e.verdict == DEPARTS for e in told):
         word = DEPARTS
     elif gaps:
         word = INCOMPLETE
+    elif any(one.stale for one in tallied):
+        word = OUTDATED
     else:
         word = HOLDS if told else NOTHING
-    return Verdict(word, told, broken, gaps)
+    return Verdict(word, told, broken, gaps, tallied)
+
+
+def tallied_of(header: dict[str, Any], found: Sequence[Measurement]) -> list[Tally]:
+    """What became of the entries of a run's known departures. On chosen inputs, or where a run was cut
+    short, one that does not show may still happen."""
+    entries = msgspec.convert(header["deviations"], list[Deviation])
+    whole = header["inputs"]["profile"] != CHOSEN and header["exit"] in ("", OK, FAILED)
+    return tallies(entries, found, whole)
 
 
 def _broken(header: dict[str, Any], told: list[Edge]) -> list[str]:

@@ -1,4 +1,5 @@
-"""First divergence: the earliest tap, in dataflow order, at which a stage is over its limit."""
+"""First divergence: the earliest tap, in dataflow order, at which a stage is over its limit; what is a
+known departure is none."""
 
 from __future__ import annotations
 
@@ -106,11 +107,23 @@ def strength_of(m: Measurement) -> str:
         return m.problem
     if m.ratio is None:
         return "further from the truth than a number can say"
-    if m.ratio > m.limit or m.token_ratio is None:
-        return f"{m.ratio:,.3g} times the rounding floor, limit {m.limit:g}"
+    worse = m.ceiling is not None and m.largest > m.ceiling
+    listed = f", worse than the ceiling of its entry, {m.ceiling:g}" if worse else ""
+    if m.ceiling is not None and not (worse or m.known):
+        listed = f", its entry of ceiling {m.ceiling:g} has expired"
+    if m.ratio > (m.ceiling if m.ceiling and worse else m.limit) or m.token_ratio is None:
+        return f"{m.ratio:,.3g} times the rounding floor, limit {m.limit:g}{listed}"
     return (
         f"{m.token_ratio:,.3g} times the rounding floor at token {token_of(m)}, limit "
-        f"{m.token_limit:g}"
+        f"{m.token_limit:g}{listed}"
+    )
+
+
+def known_of(m: Measurement) -> str:
+    """A known departure in a line: where, by how much, its ceiling, and why it is known."""
+    return (
+        f"{m.where} ({m.mode}): {m.largest:,.3g} times the rounding floor, limit {m.limit:g}, ceiling "
+        f"{m.ceiling:g}: {m.known}"
     )
 
 
@@ -133,7 +146,7 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     Isolated measurements are asked first: there a fault shows in its own block and nowhere else.
     """
     found = list(measurements)
-    failing = [m for m in found if not m.passed]
+    failing = [m for m in found if m.failed]
     if not failing:
         return None
     departed = {m.stage for m in failing}

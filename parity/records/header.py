@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from dinov3_parity.parity.records.deviations import Deviation
 from dinov3_parity.parity.records.divergence import PYTEST
 from dinov3_parity.parity.records.measurement import FORMAT
 from msgspec import Struct
@@ -101,8 +102,8 @@ class Test(Struct):
 class Header(Struct):
     """What run.json tells of a run; there may be more in it. ``pipeline`` has the stages that this
     suite makes, in its order; ``program`` is what a repetition begins with, ``options`` what it needs as
-    well; ``called`` is by family, tap and stage what a stage's own code calls a tap; costs under "" are
-    of all variants."""
+    well; ``deviations`` are its known departures; ``called`` is by family, tap and stage what a stage's
+    own code calls a tap; costs under "" are of all variants."""
 
     format: int = FORMAT
     id: str = ""
@@ -118,6 +119,7 @@ class Header(Struct):
     host: dict[str, Scalar] = {}
     checkpoints: dict[str, Checkpoint] = {}
     stages: dict[str, Opened] = {}
+    deviations: list[Deviation] = []
     inputs: Inputs = msgspec.field(default_factory=Inputs)
     contract: Contract = msgspec.field(default_factory=Contract)
     failures: list[Failure] = []

@@ -119,6 +119,8 @@ def _checked(m: Measurement) -> Measurement:
         raise Strange(why)
     if m.passed and (m.problem or m.ratio is None or m.token_ratio is None):
         raise Strange("it passed without figures")
+    if m.known and (m.passed or m.ceiling is None or m.largest > m.ceiling):
+        raise Strange("it is known and no departure within a ceiling")
     if m.breakdown is not None and not _fits(m.breakdown, m):
         raise Strange("its breakdown does not fit its tap and input")
     return m

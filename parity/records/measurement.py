@@ -49,6 +49,8 @@ class Measurement(
 
     ``floor_setter`` is the run that set the floor, ``floor_alone`` what the floor would be by Meta's
     one run; ``token`` is the token of the largest ratio, by its index along the tap's token axes.
+    A departure that ``--deviations`` lists has the ``ceiling`` of its entry, and in ``known`` the
+    entry's reason, "" where it is beyond that ceiling or the entry has expired.
     ``breakdown``, where inside the tap it erred (see ``parity.breakdown``), is there when no earlier
     comparison of its test at this place was stronger: so the strongest of them all has it.
     """
@@ -82,6 +84,8 @@ class Measurement(
     content: str
     scale: float
     problem: str
+    ceiling: Positive | None = None
+    known: str = ""
     breakdown: Breakdown | None = None
 
     @property
@@ -97,6 +101,28 @@ class Measurement(
     def where(self) -> str:
         """Where it was taken: ``block 3, attn.k`` or ``cls``."""
         return self.tap if self.block is None else f"{self.place}, {self.tap}"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is over its limit, or could not be compared, and is no known departure."""
+        return not (self.passed or self.known)
+
+    @property
+    def word(self) -> str:
+        """Its verdict: ``holds``, ``known`` or ``departs``."""
+        return "holds" if self.passed else "known" if self.known else "departs"
+
+    @property
+    def largest(self) -> float:
+        """The larger of its two ratios."""
+        if self.problem or self.ratio is None or self.token_ratio is None:
+            return math.inf
+        return max(self.ratio, self.token_ratio)
+
+    @property
+    def strain(self) -> float:
+        """How near it is to failing: over 1 it fails. Of what is listed in units of its ceiling."""
+        return self.strength if self.ceiling is None else self.largest / self.ceiling
 
     @property
     def strength(self) -> float:

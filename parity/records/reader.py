@@ -160,6 +160,7 @@ def joined(runs: Sequence[Run]) -> Run:
         "seconds": round(sum(h["seconds"] for h in headers), 2),
         "exit": max((h["exit"] for h in headers), key=_gravity),
         "pipeline": _pipeline(headers),
+        "deviations": _deviations(headers),
         "checkpoints": _united(headers, "checkpoints"),
         "stages": _united(headers, "stages"),
         "contract": _contract(runs, found),
@@ -218,6 +219,12 @@ def _pipeline(headers: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
         for one in header["pipeline"]:
             known.setdefault(one["name"], one)
     return list(known.values())
+
+
+def _deviations(headers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The known departures of every run, each once."""
+    told = [one for header in headers for one in header["deviations"]]
+    return [one for place, one in enumerate(told) if one not in told[:place]]
 
 
 def _united(headers: Iterable[dict[str, Any]], key: str) -> dict[str, Any]:

@@ -17,12 +17,14 @@ DEPARTED: Final = 1
 NOT_RUN: Final = 2
 
 Code = Literal[0, 1, 2]
-EdgeWord = Literal["holds", "departs", "repeats"]
-Word = Literal["holds", "departs", "incomplete", "nothing compared", "could not run"]
+EdgeWord = Literal["holds", "departs", "repeats", "known"]
+Word = Literal["holds", "departs", "incomplete", "outdated", "nothing compared", "could not run"]
+EntryWord = Literal["known", "not seen", "not looked at", "stale"]
 
 
 class Edge(Struct, frozen=True, forbid_unknown_fields=True):
-    """A stage of a variant, held against the reference; its weights derive from ``parent``."""
+    """A stage of a variant, held against the reference; its weights derive from ``parent``. It is "known"
+    where all that departs does so as is known, by ``known`` of its comparisons."""
 
     variant: str
     stage: str
@@ -30,6 +32,40 @@ class Edge(Struct, frozen=True, forbid_unknown_fields=True):
     verdict: EdgeWord
     compared: int
     failed: int
+    known: int
+
+
+class KnownTap(Struct, frozen=True, forbid_unknown_fields=True):
+    """A tap that departs as is known, by the comparison that is nearest to its ceiling."""
+
+    variant: str
+    stage: str
+    place: str
+    tap: str
+    input: str
+    ratio: float | None
+    limit: float
+    token_ratio: float | None
+    token_limit: float
+    ceiling: float
+
+
+class KnownDeparture(Struct, frozen=True, forbid_unknown_fields=True):
+    """An entry of the list of known departures, where it stands, and what became of it: ``known``, it
+    happened within its ceilings; ``not seen``, it did not and need not have; ``not looked at``, nothing
+    that it is about was compared; ``stale``, it fails the run, and ``words`` say why."""
+
+    entry: str
+    stages: list[str]
+    variants: list[str]
+    taps: list[str]
+    reason: str
+    until: str
+    verdict: EntryWord
+    compared: int
+    known: int
+    at: list[KnownTap]
+    words: str
 
 
 class Departing(Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,8 +115,9 @@ class FailedTest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MachineVerdict(Struct, frozen=True, forbid_unknown_fields=True):
-    """The verdict of a run. ``exit`` is 0 where it holds, 1 where a comparison is beyond its limit or was
-    declared and not made, 2 where the run could not be done: ``error`` says why, "" otherwise.
+    """The verdict of a run. ``exit`` is 0 where it holds, but for known departures; 1 where a comparison
+    is beyond its limit or was declared and not made, or the list of known departures is "outdated"; 2
+    where the run could not be done: ``error`` says why, "" otherwise.
 
     ``suite`` is the suite's version, ``run`` the run's id, ``command`` what was run, ``repeat`` what
     repeats the first divergence, or the run where there is none. ``reasons`` are what else than an edge
@@ -96,6 +133,7 @@ class MachineVerdict(Struct, frozen=True, forbid_unknown_fields=True):
     headline: str
     checkpoints: dict[str, Checkpoint]
     edges: list[Edge]
+    deviations: list[KnownDeparture]
     first_divergence: FirstDivergence | None
     declared: int
     compared: int

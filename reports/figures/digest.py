@@ -22,7 +22,7 @@ from dinov3_parity.parity.records.measurement import Measurement
 _PLACE = ("variant", "stage", "layer", "runtime", "mode", "block", "tap")
 _FIGURES = (
     "floor", "floor_setter", "floor_alone", "max_abs", "max_abs_index", "rel_max", "cosine",
-    "token", "problem", "fault",
+    "token", "problem", "fault", "ceiling",
 )  # fmt: skip
 
 #: The workflow's own figures, of any family.
@@ -34,7 +34,8 @@ def digest(found: Iterable[Measurement]) -> dict[str, Any]:
 
     ``inputs`` are those drawn; a row of ``rows`` has its place, ``limit`` and ``token_limit``, and in
     columns ``input`` (a number in ``inputs``), ``ratio``, ``token_ratio``, ``max_abs`` and ``floor``;
-    null is not finite, or not comparable. ``failed`` counts those over a limit; ``strength`` is the
+    null is not finite, or not comparable. ``failed`` counts those over a limit, ``known`` those that are
+    so as is known; ``strength`` is the
     strongest one's ratio in units of its limit, ``worst`` its index in the columns and further figures.
     """
     rows: dict[tuple, list[Measurement]] = {}
@@ -57,7 +58,8 @@ def digest(found: Iterable[Measurement]) -> dict[str, Any]:
 
 def _row(place: tuple, group: Sequence[Measurement], inputs: dict[Any, int]) -> dict[str, Any]:
     worst = max(
-        range(len(group)), key=lambda i: (group[i].strength, group[i].breakdown is not None)
+        range(len(group)),
+        key=lambda i: (group[i].failed, group[i].strength, group[i].breakdown is not None),
     )
     strongest = group[worst]
     return dict(zip(_PLACE, place, strict=True)) | {
@@ -68,7 +70,8 @@ def _row(place: tuple, group: Sequence[Measurement], inputs: dict[Any, int]) -> 
         "token_ratio": [digits(m.token_ratio) for m in group],
         "max_abs": [digits(m.max_abs) for m in group],
         "floor": [digits(m.floor) for m in group],
-        "failed": sum(not m.passed for m in group),
+        "failed": sum(m.failed for m in group),
+        "known": sum(bool(m.known) for m in group),
         "strength": strongest.strength if math.isfinite(strongest.strength) else None,
         "worst": {"at": worst, "breakdown": strongest.breakdown}
         | {name: getattr(strongest, name) for name in _FIGURES},

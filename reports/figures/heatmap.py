@@ -23,8 +23,23 @@ def level(share: float) -> str:
     return f"o{sum(share > step for step in STEPS) - 1}"
 
 
+#: The colour of a known departure.
+KNOWN = "k"
+
+
+def colour(m: Measurement) -> str:
+    """The colour of a comparison."""
+    return KNOWN if m.known else level(m.strength)
+
+
+def telling(m: Measurement) -> tuple[bool, float]:
+    """What sorts the comparison last that a place is shown by: the strongest, of those that fail where
+    any does."""
+    return m.failed, m.strength
+
+
 def key() -> list[tuple[str, str]]:
-    """The colours and what they mean."""
+    """The colours of ratios and what they mean."""
     within = [(f"l{i}", f"≤ {(i + 1) / FIFTHS:g}") for i in range(FIFTHS)]
     names = ("3", "30", "10³", "10⁵")
     over = [*(f"≤ {n}" for n in names), "> 10⁵"]
@@ -57,7 +72,8 @@ def _grid(mode: str, found: list[Measurement]) -> dict[str, Any]:
         "block_taps": inside,
         "rows": [(i, [_cell(cells.get((i, tap))) for tap in inside]) for i in blocks],
         "ends": [(tap, _cell(cells[None, tap])) for tap in columns(False)],
-        "failed": sum(not m.passed for m in found),
+        "failed": sum(m.failed for m in found),
+        "known": any(m.known for m in found),
     }
 
 
@@ -65,10 +81,10 @@ def _cell(found: list[Measurement] | None) -> dict[str, Any] | None:
     """The strongest measurement of one block and tap over all inputs, and how it is coloured."""
     if not found:
         return None
-    worst = max(found, key=lambda m: m.strength)
+    worst = max(found, key=telling)
     return {
         "text": figure(worst),
-        "level": level(worst.strength),
+        "level": colour(worst),
         "block": worst.block,
         "tap": worst.tap,
     }

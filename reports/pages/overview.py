@@ -16,7 +16,7 @@ from dinov3_parity.reports.figures import costs, dataflow, heatmap, thumbnails
 from dinov3_parity.reports.figures.digest import digest, packed
 from dinov3_parity.reports.pages import address, html
 from dinov3_parity.reports.texts.markdown import REPRODUCER
-from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, REPEATS, Edge, Verdict
+from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, KNOWN, REPEATS, Edge, Verdict
 
 #: Rows of the table of places that a page has without its script.
 ROWS = 60
@@ -46,7 +46,7 @@ def render(
     return html.render(
         html.OVERVIEW, pages, charts=True,
         run=run.header, verdict=verdict, cases=list(map(_case, cases)),
-        failed=sum(not m.passed for m in run.found),
+        failed=sum(m.failed for m in run.found), known=sum(bool(m.known) for m in run.found),
         variants=[_variant(name, own, run.header, verdict) for name, own in by_variant.items()],
         stages=order,
         strongest=_strongest(run.found),
@@ -75,7 +75,7 @@ def _pictured(found: list[Measurement]) -> list[tuple]:
     held: Counter = Counter()
     for m in found:
         if m.breakdown:
-            (held if m.passed else failed)[m.input, m.breakdown["image"] or 0] += 1
+            (failed if m.failed else held)[m.input, m.breakdown["image"] or 0] += 1
     return [one for counts in (failed, held) for one, _ in counts.most_common()]
 
 
@@ -90,7 +90,7 @@ def _variant(
     about = next((e.stage for e in edges if e.verdict == DEPARTS), edges[-1].stage)
     return {
         "name": name,
-        "word": DEPARTS if any(e.verdict in (DEPARTS, REPEATS) for e in edges) else HOLDS,
+        "word": _word(edges),
         "checkpoint": header["checkpoints"].get(name),
         "edges": [_edge(edge, by_stage[edge.stage]) for edge in edges],
         "map": _map(VARIANTS[name], about, by_stage[about]),
@@ -110,11 +110,18 @@ def _variant(
     }
 
 
+def _word(edges: list[Edge]) -> str:
+    words = {e.verdict for e in edges}
+    if words & {DEPARTS, REPEATS}:
+        return DEPARTS
+    return KNOWN if KNOWN in words else HOLDS
+
+
 def _edge(edge: Edge, own: list[Measurement]) -> dict[str, Any]:
     return vars(edge) | {
         "sentence": edge.sentence,
         "figure": heatmap.figure(edge.strongest),
-        "level": heatmap.level(edge.strongest.strength),
+        "level": heatmap.KNOWN if edge.verdict == KNOWN else heatmap.colour(edge.strongest),
         "runtimes": list(dict.fromkeys(m.runtime for m in own))[:3],
     }
 
@@ -123,16 +130,14 @@ def _map(variant: Variant, stage: str, own: list[Measurement]) -> dict[str, Any]
     """The dataflow, each tap coloured by its strongest isolated comparison over blocks."""
     worst: dict[str, Measurement] = {}
     for m in own:
-        if m.mode == ISOLATED and (m.tap not in worst or m.strength > worst[m.tap].strength):
-            worst[m.tap] = m
+        if m.mode == ISOLATED:
+            worst[m.tap] = max(worst.get(m.tap, m), m, key=heatmap.telling)
     shown = []
     for panel in dataflow.panels(variant):
         nodes = [
             vars(node)
             | {
-                "level": heatmap.level(worst[node.name].strength)
-                if node.name in worst
-                else "absent",
+                "level": heatmap.colour(worst[node.name]) if node.name in worst else "absent",
                 "block": worst[node.name].block if node.name in worst else None,
             }
             for node in panel.nodes
@@ -147,10 +152,10 @@ def _strongest(found: list[Measurement]) -> list[tuple[Measurement, int, int]]:
     for m in found:
         places[m.variant, m.stage, m.layer, m.runtime, m.mode, m.place, m.tap].append(m)
     rows = [
-        (max(group, key=lambda m: m.strength), sum(not m.passed for m in group), len(group))
+        (max(group, key=heatmap.telling), sum(m.failed for m in group), len(group))
         for group in places.values()
     ]
-    return sorted(rows, key=lambda row: -row[0].strength)[:ROWS]
+    return sorted(rows, key=lambda row: heatmap.telling(row[0]), reverse=True)[:ROWS]
 
 
 def _versions(header: dict[str, Any]) -> str:

@@ -24,6 +24,13 @@ function level(share) {
   return `o${steps.filter((step) => share > step).length - 1}`;
 }
 
+/** The verdict of a place, and its colour. */
+const wordOf = (r) => (r.failed ? "departs" : r.known ? "known" : "holds");
+const colourOf = (r) => (wordOf(r) === "known" ? "k" : level(r.share));
+
+/** Rows in the order in which a place is told by them: those that fail, then the strongest. */
+const byShare = (a, b) => (b.failed > 0) - (a.failed > 0) || b.share - a.share || 0;
+
 async function load() {
   digest = await unpack(JSON.parse(document.getElementById("digest").textContent));
   for (const r of digest.rows) {
@@ -37,7 +44,7 @@ async function load() {
 
 /** The rows of one place, strongest first. */
 function rowsAt(place) {
-  return [...(byTap.get(placeKey(place)) ?? [])].sort((a, b) => b.share - a.share);
+  return [...(byTap.get(placeKey(place)) ?? [])].sort(byShare);
 }
 
 /** Whether a row is among what the filters ask for. */
@@ -45,7 +52,7 @@ function wanted(r) {
   return (!state.variant || r.variant === state.variant)
     && (!state.stage || r.stage === state.stage)
     && (!state.mode || r.mode === state.mode)
-    && (!state.verdict || (r.failed > 0) === (state.verdict === "departs"))
+    && (!state.verdict || wordOf(r) === state.verdict)
     && (!state.q || state.q.toLowerCase().split(/\s+/).every((word) => r.words.includes(word)));
 }
 

@@ -27,10 +27,10 @@ function filterSections() {
   for (const part of all("[data-variant]")) part.hidden = Boolean(state.variant) && part.dataset.variant !== state.variant;
   for (const figure of all("figure[data-stage]")) {
     figure.hidden = Boolean((state.stage && figure.dataset.stage !== state.stage) || (state.mode && figure.dataset.mode !== state.mode)
-      || (state.verdict && figure.dataset.verdict !== state.verdict && state.verdict === "departs"));
+      || (state.verdict && figure.dataset.verdict !== state.verdict && state.verdict !== "holds"));
   }
   for (const edge of all(".edges li")) {
-    const word = edge.dataset.verdict === "holds" ? "holds" : "departs";
+    const word = ["holds", "known"].includes(edge.dataset.verdict) ? edge.dataset.verdict : "departs";
     edge.hidden = Boolean((state.stage && edge.dataset.stage !== state.stage) || (state.verdict && word !== state.verdict));
   }
 }
@@ -56,11 +56,11 @@ function recolourMap(maps) {
   const strongest = new Map();
   for (const r of digest.rows) {
     if (r.variant !== variant || r.stage !== stage || r.mode !== mode) continue;
-    if (!(strongest.get(r.tap)?.share >= r.share)) strongest.set(r.tap, r);
+    if (!strongest.has(r.tap) || byShare(r, strongest.get(r.tap)) < 0) strongest.set(r.tap, r);
   }
   for (const node of all("[data-tap]", maps)) {
     const r = strongest.get(node.dataset.tap);
-    node.setAttribute("class", r ? level(r.share) : "absent");
+    node.setAttribute("class", r ? colourOf(r) : "absent");
     node.setAttribute("href", linkTo(r ?? { variant, stage, mode, block: null, tap: node.dataset.tap }));
     node.classList.toggle("dimmed", Boolean(r && (state.q || state.verdict) && !wanted(r)));
   }

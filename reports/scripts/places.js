@@ -4,7 +4,7 @@ const STEP = 60;
 
 /** Columns: what a row is sorted by, and what its cell holds. */
 const COLUMNS = [
-  (r) => r.variant, (r) => r.stage, (r) => r.mode, (r) => r.block ?? -1, (r) => r.tap, (r) => (r.failed ? "departs" : "holds"),
+  (r) => r.variant, (r) => r.stage, (r) => r.mode, (r) => r.block ?? -1, (r) => r.tap, wordOf,
   (r) => r.ratio[r.worst.at] ?? Infinity, (r) => r.limit, (r) => r.token_ratio[r.worst.at] ?? Infinity, (r) => r.token_limit,
   (r) => r.max_abs[r.worst.at] ?? Infinity, (r) => r.worst.cosine ?? -1, (r) => r.failed / r.input.length,
   (r) => digest.inputs[r.input[r.worst.at]].name, (r) => `${r.layer}, ${r.runtime}`,
@@ -15,12 +15,12 @@ function placeRow(r) {
   const figures = r.worst.problem
     ? [element("td", { colspan: 6 }, r.worst.problem)]
     : [precise(r.ratio[i]), r.limit, precise(r.token_ratio[i]), r.token_limit, exponent(r.max_abs[i]), infinite(r.worst.cosine) ? "–" : r.worst.cosine.toFixed(9)];
-  return row(r.variant, r.stage, r.mode, blockName(r.block), element("td", {}, tap), r.failed ? "departs" : "holds", ...figures,
+  return row(r.variant, r.stage, r.mode, blockName(r.block), element("td", {}, tap), wordOf(r), ...figures,
     `${r.failed} of ${r.input.length}`, digest.inputs[r.input[i]].name, `${r.layer}, ${r.runtime}`);
 }
 
 function placesTable(table, more) {
-  let shown = STEP, order = (a, b) => b.share - a.share || 0;
+  let shown = STEP, order = byShare;
   const fill = () => {
     const rows = digest.rows.filter(wanted).sort(order);
     table.tBodies[0].replaceChildren(...rows.slice(0, shown).map(placeRow));

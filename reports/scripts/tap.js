@@ -51,11 +51,12 @@ function tapPage(place) {
     return [element("p", {}, back), element("h2", { tabindex: "-1" }, "No such tap"), note(`Nothing was compared at ${[place.variant, place.stage, place.mode, blockName(place.block), place.tap].join(", ")}.`)];
   }
   const [r] = rows, { worst } = r, input = digest.inputs[r.input[worst.at]];
+  const word = rows.some((one) => one.failed) ? "departs" : rows.some((one) => one.known) ? "known" : "holds";
   const failed = rows.reduce((sum, one) => sum + one.failed, 0), count = rows.reduce((sum, one) => sum + one.input.length, 0);
   const said = worst.problem || `${precise(r.ratio[worst.at])} times the floor, limit ${r.limit}; at one token ${precise(r.token_ratio[worst.at])}, limit ${r.token_limit}`;
   const parts = [
     element("p", {}, ...spaced(back, neighbour(place, -1), neighbour(place, 1), ...siblings(place))),
-    element("h2", { tabindex: "-1" }, `${place.variant}, ${place.stage}: ${placeName(place)}, ${place.mode} `, element("span", { class: `word ${failed ? "departs" : "holds"}` }, failed ? "departs" : "holds")),
+    element("h2", { tabindex: "-1" }, `${place.variant}, ${place.stage}: ${placeName(place)}, ${place.mode} `, element("span", { class: `word ${word}` }, word)),
     element("p", {}, `${digest.taps[place.tap]?.meaning ?? ""}. Strongest of ${counted(count, "comparison")}, ${failed} over ${count === 1 ? "its" : "their"} limit: ${said}, on ${input.name}.`),
     element("div", { class: "scroll", tabindex: 0 }, element("table", { class: "text" }, element("tbody", {}, ...figuresOf(r).map(([name, value]) => row(element("th", { scope: "row" }, name), value))))),
   ];

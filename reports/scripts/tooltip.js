@@ -18,6 +18,7 @@ function figuresOf(r) {
       ["cosine", infinite(worst.cosine) ? "–" : worst.cosine.toFixed(12)],
     );
   }
+  if (r.known && !infinite(worst.ceiling)) rows.push(["known", `on ${r.known} of ${r.input.length}, ceiling ${worst.ceiling}`]);
   rows.push(["over its limit", `${r.failed} of ${r.input.length}`], ["layer, run by", `${r.layer}, ${r.runtime}`]);
   return rows;
 }

@@ -12,7 +12,7 @@ from junitparser.junitparser import Properties, Property
 PAGE = "junit.xml"
 
 #: What a testcase tells beside its name.
-_TOLD = ("variant", "stage", "layer", "block", "tap", "ratio")
+_TOLD = ("variant", "stage", "layer", "block", "tap", "ratio", "known")
 
 _RESULTS = {"failed": Failure, "error": Error, "skipped": Skipped}
 

@@ -22,17 +22,24 @@ SUMMARY, REPRODUCER = "summary.md", "reproducer.md"
 LARGEST = 60_000
 _ROOM = 1_000  # for the end of what was cut
 
-_WORDS = {"holds": "✅ holds", "departs": "❌ departs", "repeats": "↪️ repeats"}
+_WORDS = {
+    "holds": "✅ holds",
+    "departs": "❌ departs",
+    "repeats": "↪️ repeats",
+    "known": "🟡 known",
+}
 
 
 def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Changes | None) -> str:
     """summary.md: the verdict, its edges, each first divergence, what changed."""
     contract = run.header["contract"]
     declared = counted(contract["declared"], "declared tap")
+    known = sum(e.known for e in verdict.edges)
+    more = f", {known:,} more as is known" if known else ""
     parts = [
         f"## DINOv3 parity: {text(verdict.headline)}\n",
         f"Compared {contract['compared']:,} of {declared} on {counted(contract['inputs'], 'input')}; "
-        f"{sum(not m.passed for m in run.found):,} over their limit.\n",
+        f"{sum(m.failed for m in run.found):,} over their limit{more}.\n",
         *(f"- **{text(reason)}**" for reason in verdict.reasons),
     ]
     if verdict.edges:
@@ -45,6 +52,13 @@ def summary(run: Run, verdict: Verdict, cases: list[Case], changes: Changes | No
                 for e in verdict.edges
             ),
         ))  # fmt: skip
+    if verdict.known:
+        parts.append("### Known departures\n")
+        parts += [f"- 🟡 {text(one.words)}" for one in verdict.known]
+        parts.append("")
+    if verdict.unseen:
+        names = ", ".join(text(one.entry.label) for one in verdict.unseen)
+        parts.append(f"Not looked at, nothing that they are about was compared: {names}.\n")
     for case in cases:
         parts += [
             f"### Where {text(case.divergence.variant)} first breaks\n",

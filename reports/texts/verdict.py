@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 from dinov3_parity.parity.families import FAMILIES
+from dinov3_parity.parity.records.deviations import Tally
 from dinov3_parity.parity.records.header import Checkpoint, Gap
 from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.records.reader import Run
@@ -23,11 +24,13 @@ from dinov3_parity.parity.records.verdict import (
     EdgeWord,
     FailedTest,
     FirstDivergence,
+    KnownDeparture,
+    KnownTap,
     MachineVerdict,
     Word,
 )
 from dinov3_parity.reports.evidence import Case
-from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, INCOMPLETE, Verdict
+from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, INCOMPLETE, OUTDATED, Verdict
 
 PAGE = "verdict.json"
 
@@ -48,9 +51,12 @@ def told(run: Run, verdict: Verdict, cases: Sequence[Case]) -> MachineVerdict:
         verdict=cast(Word, verdict.word), exit=code, headline=verdict.headline,
         checkpoints=msgspec.convert(header["checkpoints"], dict[str, Checkpoint]),
         edges=[
-            Edge(e.variant, e.stage, e.parent, cast(EdgeWord, e.verdict), e.compared, e.failed)
+            Edge(
+                e.variant, e.stage, e.parent, cast(EdgeWord, e.verdict), e.compared, e.failed, e.known
+            )
             for e in verdict.edges
         ],
+        deviations=list(map(_entry, verdict.tallies)),
         first_divergence=first,
         declared=contract["declared"], compared=contract["compared"], inputs=contract["inputs"],
         missing=msgspec.convert(contract["missing"], list[Gap]),
@@ -65,8 +71,8 @@ def not_run(error: str, command: str, suite: str) -> MachineVerdict:
     return MachineVerdict(
         schema=SCHEMA, version=VERSION, suite=suite, run="", command=command,
         verdict="could not run", exit=NOT_RUN, headline="Nothing was compared", checkpoints={},
-        edges=[], first_divergence=None, declared=0, compared=0, inputs=0, missing=[], reasons=[],
-        failed_tests=[], repeat=command, error=error,
+        edges=[], deviations=[], first_divergence=None, declared=0, compared=0, inputs=0, missing=[],
+        reasons=[], failed_tests=[], repeat=command, error=error,
     )  # fmt: skip
 
 
@@ -101,7 +107,9 @@ def _exit(header: dict[str, Any], verdict: Verdict) -> Code:
         return DEPARTED
     ended = header["exit"] in ("", OK, FAILED)
     return (
-        DEPARTED if ended and verdict.edges and verdict.word in (DEPARTS, INCOMPLETE) else NOT_RUN
+        DEPARTED
+        if ended and verdict.edges and verdict.word in (DEPARTS, INCOMPLETE, OUTDATED)
+        else NOT_RUN
     )
 
 
@@ -117,7 +125,7 @@ def _first(case: Case, found: Sequence[Measurement]) -> FirstDivergence:
     departing = [
         Departing(tap, *_figures(max(own, key=lambda m: m.strength)), len(own), failed)
         for tap, own in sorted(by_tap.items(), key=lambda one: order.get(one[0], len(order)))
-        if (failed := sum(not m.passed for m in own))
+        if (failed := sum(m.failed for m in own))
     ]
     return FirstDivergence(
         departed.variant, departed.stage, departed.parent, worst.mode, worst.place, worst.tap,
@@ -128,6 +136,26 @@ def _first(case: Case, found: Sequence[Measurement]) -> FirstDivergence:
 
 def _figures(m: Measurement) -> tuple[str, float | None, float, float | None, float, str]:
     return str(m.input), m.ratio, m.limit, m.token_ratio, m.token_limit, m.problem
+
+
+def _entry(tally: Tally) -> KnownDeparture:
+    entry, at = tally.entry, tally.strongest
+    if tally.stale:
+        word = "stale"
+    else:
+        word = "known" if tally.known else "not seen" if tally.compared else "not looked at"
+    return KnownDeparture(
+        entry.label, entry.stages, entry.variants, entry.taps, entry.reason, entry.until, word,
+        tally.compared, len(tally.known),
+        [
+            KnownTap(
+                m.variant, m.stage, m.place, m.tap, str(m.input), m.ratio, m.limit, m.token_ratio,
+                m.token_limit, m.ceiling or entry.ceiling,
+            )
+            for m in at
+        ],
+        " ".join(tally.stale),
+    )  # fmt: skip
 
 
 def _failed(header: dict[str, Any]) -> list[FailedTest]:

@@ -2,71 +2,17 @@
 
 import json
 import shlex
-import subprocess
-import sys
-from dataclasses import dataclass
 
 import pytest
 from dinov3_parity.fixtures.cli import check
 from dinov3_parity.fixtures.cli.main import main
-from dinov3_parity.parity.records import schema
 
+from selftests.cli.conftest import SCHEMA
 from selftests.conftest import ROOT
-from selftests.support.processes import environment
 from selftests.support.records.json_schema import wrong
-from selftests.support.stages.brought import PORT, given
+from selftests.support.stages.brought import PORT, TANH, given
 
 NUMPY = f"{ROOT / 'docs' / 'examples' / 'numpy_port.py'}:NumPyPort"
-
-SCHEMA = json.loads((ROOT / schema.FOLDER / "verdict.json").read_text("utf-8"))
-
-#: A port whose GELU goes by tanh, as some frameworks have it by default.
-TANH = f"""{PORT}
-import numpy as np
-import numpy_port
-
-def by_tanh(half):
-    x = half * np.float32(2**0.5)
-    return np.tanh(np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3))
-
-numpy_port.erf = by_tanh
-"""
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def told(self):
-        """The verdict on standard output, which is of the published shape."""
-        told = json.loads(self.out)
-        assert wrong(told, SCHEMA) == []
-        assert told["exit"] == self.code
-        return told
-
-
-@pytest.fixture
-def ran(tmp_path, store):
-    """Run the command in a folder that is nobody's checkout."""
-    here = tmp_path / "here"
-    here.mkdir()
-
-    def run(*words, folder=here):
-        if folder == here:
-            words = ("--report-dir", "r", *words)
-        known = environment() | {"DINOV3_PARITY_STORE": str(store.root)}
-        path = str(ROOT / "fixtures" / "package")
-        done = subprocess.run(
-            [sys.executable, "-m", "dinov3_parity.fixtures.cli.main", "check", *words], cwd=folder,
-            env=known | {"PYTHONPATH": path}, text=True, timeout=300, capture_output=True,
-        )  # fmt: skip
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-    run.here = here
-    return run
 
 
 def test_a_port_that_holds_ends_in_0(ran):

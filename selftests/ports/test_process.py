@@ -19,8 +19,8 @@ from dinov3_parity.parity.records import reader
 
 from selftests.conftest import ROOT
 from selftests.same_measurements import main as same
-from selftests.support.brought import NUMPY, ONE, in_a_paragraph
 from selftests.support.processes import environment
+from selftests.support.stages.brought import NUMPY, ONE, in_a_paragraph
 from selftests.support.talking import ADAPTER, command, opened
 
 TOKENS = np.ones((1, 6, 384), np.float32)

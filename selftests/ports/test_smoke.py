@@ -10,7 +10,7 @@ from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.parity.records import reader
 
 from selftests.conftest import ROOT
-from selftests.support.brought import NUMPY, spoiled
+from selftests.support.stages.brought import NUMPY, spoiled
 from selftests.support.talking import ADAPTER, command
 
 HEAD = "def head(self, tokens):\n        shown = super().head(tokens)\n        return shown | {}"

@@ -46,7 +46,7 @@ def test_every_key_that_a_reader_relies_on_is_there(tmp_path):
         "format": 2, "id": "", "command": "", "options": [], "program": "pytest",
         "started": "", "seconds": 0, "exit": "",
         "pipeline": [{"name": "mine", "parent": "", "packages": []}],
-        "versions": {}, "called": {},
+        "versions": {}, "called": {}, "deviations": [],
         "host": {}, "checkpoints": {}, "stages": {}, "failures": [], "costs": {}, "artifacts": [],
         "contract": {"declared": 0, "compared": 0, "inputs": 0, "missing": []},
         "inputs": {"profile": "", "seed": 0, "examples": 0, "pinned": []},

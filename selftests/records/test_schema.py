@@ -21,5 +21,5 @@ def test_a_schema_has_every_field():
         known = json.loads(schema.texts()[name])["$defs"][told.__name__]
         assert list(known["properties"]) == list(told.__struct_fields__)
     line = json.loads(schema.texts()["measurement.json"])["$defs"]["Measurement"]
-    assert set(line["required"]) == set(line["properties"]) - {"breakdown"}
+    assert set(line["required"]) == set(line["properties"]) - {"breakdown", "ceiling", "known"}
     assert line["additionalProperties"] is False

@@ -9,7 +9,7 @@ from dinov3_parity.fixtures.ports.command import from_command
 from dinov3_parity.parity.families import VARIANTS
 
 from selftests.conftest import ROOT
-from selftests.support.brought import PORT
+from selftests.support.stages.brought import PORT
 
 ADAPTER = ROOT / "docs" / "examples" / "process_port.py"
 

@@ -39,7 +39,7 @@ def run(
         "format": FORMAT,
         "id": hashlib.sha256(command.encode()).hexdigest()[:12],
         "command": command,
-        "options": [], "program": "pytest",
+        "options": [], "program": "pytest", "deviations": [],
         "started": "2026-11-24T10:58:33+00:00",
         "seconds": 31.64,
         "called": {"vit": registry.called("vit")},
