@@ -3,7 +3,14 @@
 from types import SimpleNamespace
 
 import pytest
-from dinov3_parity.fixtures.pytest_plugin.outcomes import Outcomes, Standing, exit_of, name_of, tell
+from dinov3_parity.fixtures.pytest_plugin.outcomes import (
+    Outcomes,
+    Standing,
+    exit_of,
+    name_of,
+    status,
+    tell,
+)
 from dinov3_parity.parity.inputs.drawn import Input
 from msgspec.structs import replace
 
@@ -109,6 +116,21 @@ def test_where_a_token_is_nearer_to_its_limit_the_token_is_told():
 def test_what_was_not_there_to_compare_tells_its_problem():
     told = standing(clean(), [taken("norm1", float("nan"), problem="absent: not shown")])
     assert (told["ratio"], told["problem"]) == (None, "absent: not shown")
+
+
+def test_what_is_known_is_told_beside_what_is_not_and_a_test_that_met_it_is_shown_apart():
+    listed = replace(taken("ffn.hidden", 630.0), known="by tanh", ceiling=700.0)
+    told = standing([*clean(), listed])
+    assert (told["ratio"], told["limit"]) == (0.9, 4.0)
+    assert told["known"] == (
+        "block 0, ffn.hidden (isolated): 630 times the rounding floor, limit 4, ceiling 700: by tanh"
+    )
+    given = [("known", told["known"])]
+    assert status(report("call", "passed", properties=given)) == (
+        "known", "k", ("KNOWN", {"yellow": True}),
+    )  # fmt: skip
+    assert status(report("call", "failed", properties=given)) is None
+    assert status(report("call", "passed")) is None
 
 
 def test_a_test_that_compared_nothing_tells_no_place():

@@ -1,16 +1,21 @@
 """A known departure is known up to its ceiling, where its entry says, and as long as it happens."""
 
+import re
 from datetime import date
 from pathlib import Path
 
 import pytest
 from dinov3_parity.fixtures.pytest_plugin import options
+from dinov3_parity.parity.comparator import Comparator
 from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.records import deviations, lines
+from dinov3_parity.parity.records.account import Account
 from dinov3_parity.parity.records.deviations import Deviation, judged, tallies
 from dinov3_parity.parity.records.divergence import first, strength_of
 from msgspec.structs import replace
 
+from selftests.conftest import ROOT
 from selftests.support.records.measurements import clean, taken
 
 ENTRY = Deviation(
@@ -94,6 +99,21 @@ def test_the_first_divergence_is_of_what_is_not_known():
     found = [*clean(), known(HIDDEN), taken("ls2", 40.0, stage="mine")]
     assert first([*clean(), known(HIDDEN)]) is None
     assert first(found).worst.tap == "ls2"
+
+
+def test_what_an_interrupted_run_measured_is_judged_by_the_list_of_the_one_that_goes_on():
+    def resumed(*entries):
+        one = Comparator(
+            VARIANTS["vits16"], "mine", "blocks", "", {}, print, deviations=entries,
+            accounts=[Account(HIDDEN.input, 1)],
+        )  # fmt: skip
+        one.take_up([], [known(HIDDEN)])
+        return one.taken
+
+    assert resumed() == [HIDDEN]
+    assert resumed(replace(ENTRY, reason="another")) == [
+        replace(HIDDEN, known="another", ceiling=700.0)
+    ]
 
 
 def test_an_entry_that_happened_is_no_reason_to_fail():
@@ -202,6 +222,14 @@ def test_a_file_of_another_form_is_refused_in_a_paragraph_that_names_the_entry(
     words = str(refused.value)
     assert says in words and "\n" not in words and "d.toml is not a policy file: " in words
     assert ("entry 2: " in words) == ("[[" not in old)
+
+
+def test_the_example_in_the_documents_is_one(tmp_path):
+    (text,) = re.findall(
+        r"```toml\n(\[\[deviation.+?)```", (ROOT / "docs/ports.md").read_text(), re.S
+    )
+    (entry,) = deviations.load(written(tmp_path, text))
+    assert entry.taps == ["rope.sin", "rope.cos"] and len(entry.downstream) == 3
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

@@ -7,7 +7,9 @@ from dinov3_parity.reports.verdicts import (
     DEPARTS,
     HOLDS,
     INCOMPLETE,
+    KNOWN,
     NOTHING,
+    OUTDATED,
     REPEATS,
     edges,
     verdict,
@@ -67,6 +69,49 @@ def test_a_stage_that_errs_as_its_parent_does_repeats_it():
 def test_rounding_on_top_of_a_parents_small_fault_is_repeated_too():
     found = by_stage([*block("equimo", norm1=9.0), *block("mapped", norm1=11.5)])
     assert found["mapped"].verdict == REPEATS
+
+
+def listed(found):
+    return [m if m.passed else replace(m, known="why", ceiling=1e4) for m in found]
+
+
+def test_a_stage_that_departs_as_is_known_alone_is_known_and_holds():
+    told = run(listed(wrong("equimo")))
+    (edge,) = told.edges
+    assert (told.word, edge.verdict, edge.failed, edge.known) == (HOLDS, KNOWN, 0, 3)
+    assert edge.divergence is None and edge.strongest.ratio == 0.9
+    assert "holds against meta but for known departures, on 3 comparisons" in edge.sentence
+
+
+def test_beside_what_is_known_the_first_divergence_is_of_what_is_not():
+    found = [m if m.tap != "output" else replace(m, known="") for m in listed(wrong("equimo"))]
+    (edge,) = edges(found)
+    assert (edge.verdict, edge.divergence.worst.tap, edge.failed) == (DEPARTS, "output", 1)
+
+
+def test_what_is_known_of_a_parent_is_to_be_listed_of_a_stage_that_passes_it_on():
+    found = by_stage([*listed(wrong("equimo")), *wrong("mapped")])
+    assert (found["equimo"].verdict, found["mapped"].verdict) == (KNOWN, DEPARTS)
+
+
+def test_a_failed_test_of_something_else_is_not_hidden_by_what_is_known():
+    about = {"variant": "vits16", "stage": "equimo", "ratio": 0.9, "limit": 4.0, "known": "why"}
+    told = run(listed(wrong("equimo")), tests=[failed("E  the gate", **about)])
+    assert told.word == DEPARTS and told.broken == ["test_conversion.py::bits[x]: the gate"]
+
+
+@pytest.mark.parametrize(
+    ("header", "word"),
+    [
+        ({}, OUTDATED),
+        ({"exit": "interrupted"}, INCOMPLETE),
+        ({"inputs": {"profile": "reproduce"}}, HOLDS),
+    ],
+)
+def test_an_entry_that_no_longer_happens_is_outdated_where_all_inputs_were_run(header, word):
+    entry = {"label": "d.toml, entry 1", "stages": ["equimo"], "variants": ["*"], "taps": ["norm1"]}
+    told = run(block("equimo"), deviations=[entry | {"ceiling": 9.0, "reason": "why"}], **header)
+    assert told.word == word and bool(told.stale) == (word == OUTDATED)
 
 
 def test_a_fault_behind_the_parents_is_a_stages_own():
