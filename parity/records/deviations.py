@@ -214,8 +214,7 @@ class Tally:
         """The departure itself, or what is seen of it, in a sentence."""
         seen = self.strongest
         worst = next((m for m in seen if self.entry.about(m)), seen[0])
-        more = f"; and {counted(len(seen) - 1, 'more tap')}" if seen[1:] else ""
-        return f"{worst.variant}: {worst.stage}, {known_of(worst)}{more}"
+        return f"{worst.variant}: {worst.stage}, {known_of(worst, len(seen) - 1)}"
 
 
 def tallies(

@@ -119,11 +119,13 @@ def strength_of(m: Measurement) -> str:
     )
 
 
-def known_of(m: Measurement) -> str:
-    """A known departure in a line: where, by how much, its ceiling, and why it is known."""
+def known_of(m: Measurement, more: int = 0) -> str:
+    """A known departure in a line: where, and at how many more taps, by how much, its ceiling, and why it
+    is known."""
+    others = f" and {counted(more, 'more tap')}" if more else ""
     return (
-        f"{m.where} ({m.mode}): {m.largest:,.3g} times the rounding floor, limit {m.limit:g}, ceiling "
-        f"{m.ceiling:g}: {m.known}"
+        f"{m.where} ({m.mode}){others}: {m.largest:,.3g} times the rounding floor, limit {m.limit:g}, "
+        f"ceiling {m.ceiling:g}: {m.known}"
     )
 
 

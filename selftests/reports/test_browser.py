@@ -23,7 +23,7 @@ from selftests.support.records import recorded, recorded_matrix
 #: One process makes the pages and has the browser.
 pytestmark = pytest.mark.xdist_group("browser")
 
-RUNS = ("clean", "faulty", "huge", "empty", "cut_off", "killed", "hostile", "worse")
+RUNS = ("clean", "faulty", "huge", "empty", "cut_off", "killed", "hostile", "worse", "known")
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,8 @@ def visible(page, selector: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme"), [*((name, "light") for name in RUNS), ("clean", "dark"), ("faulty", "dark")]
+    ("name", "scheme"),
+    [*((name, "light") for name in RUNS), ("clean", "dark"), ("faulty", "dark"), ("known", "dark")],
 )
 def test_every_run_makes_a_page_without_errors_that_everyone_can_read(overview, name, scheme):
     sheet = overview(name, scheme=scheme)
@@ -192,6 +193,15 @@ def test_text_is_looked_for_in_places_inputs_and_runtimes(overview):
     ]
     page.locator("#reset").click()
     assert page.evaluate("() => location.hash") == "" and page.locator(".dimmed").count() == 0
+
+
+def test_what_is_known_is_told_apart(overview):
+    page = overview("known").page
+    assert "equimo, mapped, onnx at attn.k_proj, to 1e+07 times" in page.inner_text("#known")
+    assert visible(page, ".edges .word") == ["holds", *["known"] * 3]
+    assert page.locator("table.heat td.k").count() > 100 and not visible(page, ".card.departs")
+    page.locator("#filters select[name=verdict]").select_option("known")
+    assert set(visible(page, "#all tbody td:nth-child(6)")) == {"known"}
 
 
 def test_the_map_follows_the_stage_that_is_chosen(overview):

@@ -148,7 +148,7 @@ def _failures(groups: list[Group]) -> list[dict[str, str]]:
         found = divergence.first(records)
         if not found or (test.test in told and size(told[test.test][0]) <= size(drawn)):
             continue
-        failed = sum(not m.passed for m in records)
+        failed = sum(m.failed for m in records)
         words = [str(found)]
         if not found.worst.problem:
             inside = found.worst.breakdown or _breakdown(test.variant, found.worst)
