@@ -30,12 +30,16 @@ _HEAD = """\
 # Compatibility
 
 Which versions were seen together, by runs of the main job; a package that is not in a row was not there.
+Where torch was not, the reference was recorded by another's (`dinov3-parity record`).
 The ratio is the largest that a run found: of a whole tap to its limit of at least 3, of one token to
 its own. Written from what these runs recorded: `python -m selftests.compatibility REPORT...` adds one.
 
 """
 
 _BOUNDS = """
+Python 3.14 was not at hand; every package of a row has a wheel for it on PyPI (jaxlib 0.11.2, onnxruntime
+1.32.0, onnx 1.23.2, NumPy 2.5.5 among them; Linux, x86-64). `tox run -e py314` runs the main job there.
+
 ## Bounds
 
 Lower bounds are versions that a row above has, or that the suite was written on; an upper bound is there
@@ -72,6 +76,7 @@ def row(report: Path) -> dict[str, Any]:
     python = header["host"]["python"]
     return {
         "python": python, **{name: header["versions"].get(name, "") for name in PACKAGES},
+        "recorded": header["references"]["packages"].get("torch", ""),
         "variants": sorted({m.variant for m in found}),
         "stages": list(dict.fromkeys(m.stage for m in found)),
         "compared": len(found),
@@ -101,6 +106,8 @@ def page(rows: list[dict[str, Any]]) -> str:
     lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
     for one in rows:
         cells = [one[name] or "–" for name in ("python", *PACKAGES)]
+        if torch := one.get("recorded"):
+            cells[1] = f"– (recorded by {torch})"
         ran = f"{', '.join(one['variants'])}: {', '.join(one['stages'])}"
         cells += [
             ran,
@@ -116,7 +123,8 @@ def page(rows: list[dict[str, Any]]) -> str:
 def bounded() -> dict[str, str]:
     """The packages that pyproject.toml gives an upper bound, with their bounds."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    extras = {name: of for name, of in project["optional-dependencies"].items() if name != "docs"}
+    wanted = [line for of in (project["dependencies"], *extras.values()) for line in of]
     found = [Requirement(line) for line in wanted]
     upper = lambda one: any(part.operator in ("<", "<=", "==") for part in one.specifier)
     told: dict[str, list[str]] = {}

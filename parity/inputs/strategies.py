@@ -20,6 +20,14 @@ SQUARE = Input(1, (14, 14), seed=2)  # what the published exports are made for
 #: Shapes and contents that faults are known to show themselves on, the smallest first.
 TRAPS = (SMALL, SQUARE)
 
+#: What the exported files are run on, and whether its recording has isolated taps too: one image
+#: for the static file; two for the dynamic ones, so that images of a batch could leak.
+FILE_INPUTS = {
+    "size": (SMALL, True),
+    "batch": (Input(2, (14, 14), seed=3), False),
+    "static": (SQUARE, True),
+}
+
 SCALES = (1.0, 0.1, 10.0, 0.01, 100.0, 0.001)
 
 LARGEST = 20  # patches along a side; 40 where the other side is 1 or 2
@@ -98,6 +106,10 @@ for _name, _profile in PROFILES.items():
 QUICK_SEED, QUICK_AREA = 147, 48
 
 
+#: The profile of inputs whose reference was recorded: those and no others.
+RECORDED = "recorded"
+
+
 @dataclass(frozen=True)
 class Plan:
     """Which inputs the drawn layers run on: the pinned ones, then drawn ones from a seed."""
@@ -123,6 +135,8 @@ class Plan:
     def told(self) -> str:
         """The plan in a line."""
         count = self.settings.max_examples
+        if self.profile == RECORDED:
+            return f"{len(self.pinned)} {RECORDED}, drawn from seed {self.seed}"
         drawn = f", {count} drawn from seed {self.seed}" if self.profile != "reproduce" else ""
         return f"{self.profile}: {len(self.pinned)} pinned{drawn}"
 
@@ -176,6 +190,13 @@ def made(
         chosen = settings(chosen, max_examples=examples)
     area = QUICK_AREA if profile == "quick" and examples is None else 4 * LARGEST**2
     return Plan(chosen, seed_, area=area, profile=profile)
+
+
+def of_recordings(profile: str, seed_: int, recorded: tuple[Input, ...]) -> Plan:
+    """The plan of a profile and seed whose inputs are recorded: all pinned, for who drew them may have
+    had another Hypothesis, and none drawn beside them."""
+    only = settings(_COMMON, phases=(Phase.explicit,), max_examples=PROFILES[profile].max_examples)
+    return Plan(only, seed_, recorded, profile=RECORDED)
 
 
 def over_inputs(test: Callable) -> Callable:

@@ -35,6 +35,16 @@ class Opened(Struct):
     absent: dict[str, str] = {}
 
 
+class References(Struct):
+    """The file of recorded references that a run measured against, and what they were computed with; ""
+    and nothing where the run computed them."""
+
+    path: str = ""
+    sha256: str = ""
+    written_by: str = ""
+    packages: dict[str, str] = {}
+
+
 class Inputs(Struct):
     """How inputs were chosen; ``examples`` were drawn for each test besides the pinned ones."""
 
@@ -120,6 +130,7 @@ class Header(Struct):
     checkpoints: dict[str, Checkpoint] = {}
     stages: dict[str, Opened] = {}
     deviations: list[Deviation] = []
+    references: References = msgspec.field(default_factory=References)
     inputs: Inputs = msgspec.field(default_factory=Inputs)
     contract: Contract = msgspec.field(default_factory=Contract)
     failures: list[Failure] = []

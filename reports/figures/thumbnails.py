@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 import numpy as np
 from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
@@ -18,8 +19,11 @@ LARGEST = 128 * 128
 
 def thumbnails(wanted: Iterable[tuple[Input, int]]) -> dict[str, str]:
     """Data addresses of images by ``"<input> #<number in its batch>"``, the first ``MOST`` of them that
-    can be drawn here: an input may have another suite's content, or too many pixels."""
+    can be drawn here: an input may have another suite's content, or too many pixels. None where there is
+    no Pillow, which a light install is without."""
     made: dict[str, str] = {}
+    if not find_spec("PIL"):
+        return made
     for drawn, number in wanted:
         name = f"{drawn} #{number}"
         if name in made or not _drawable(drawn, number):

@@ -92,6 +92,7 @@ def _variant(
         "name": name,
         "word": _word(edges),
         "checkpoint": header["checkpoints"].get(name),
+        "references": header["references"],
         "edges": [_edge(edge, by_stage[edge.stage]) for edge in edges],
         "map": _map(VARIANTS[name], about, by_stage[about]),
         "stages": [

@@ -21,8 +21,7 @@ sys.exit(code)
 @pytest.fixture
 def warm(vits16):
     """The store has what the ONNX tests need."""
-    from dinov3_parity.fixtures.pytest_plugin.session import FILE_INPUTS
-    from dinov3_parity.parity.inputs.strategies import PROFILES, Plan
+    from dinov3_parity.parity.inputs.strategies import FILE_INPUTS, PROFILES, Plan
 
     for drawn in Plan(PROFILES["quick"]).inputs:
         vits16.recording(drawn)

@@ -40,6 +40,7 @@ def run(
         "id": hashlib.sha256(command.encode()).hexdigest()[:12],
         "command": command,
         "options": [], "program": "pytest", "deviations": [],
+        "references": {"path": "", "sha256": "", "written_by": "", "packages": {}},
         "started": "2026-11-24T10:58:33+00:00",
         "seconds": 31.64,
         "called": {"vit": registry.called("vit")},

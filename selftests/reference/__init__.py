@@ -1,0 +1,1 @@
+"""The reference, and what is left of it where it travels."""
