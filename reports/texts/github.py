@@ -26,6 +26,11 @@ def annotations(verdict: Verdict) -> list[str]:
     return [f"::error title={_property(title)}::{_data(words)}" for title, words in told[:MOST]]
 
 
+def refusal(error: str) -> str:
+    """The workflow command of a run that could not be done."""
+    return f"::error title={_property('DINOv3 parity could not run')}::{_data(error)}"
+
+
 def on_github(environment: Mapping[str, str] = os.environ) -> bool:
     return environment.get("GITHUB_ACTIONS") == "true"
 

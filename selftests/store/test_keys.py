@@ -2,10 +2,12 @@
 
 import shutil
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.pipeline import generation
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.reference.recorded import reference_code
 from dinov3_parity.fixtures.store import keys
@@ -218,3 +220,40 @@ def test_a_variant_is_part_of_every_key(store):
     pipes = [Pipeline(v, Synthetic(SMALL), store) for v in (SMALL, other)]
     for name in ("equimo", "mapped", "onnx"):
         assert pipes[0]._recipe(name, "") != pipes[1]._recipe(name, ""), name
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["fixtures/stages/meta/modules.py", "fixtures/stages/onnx/flat.py",
+     "fixtures/checkpoints/synthetic.py", "parity/families/vit.py"],
+)  # fmt: skip
+def test_a_store_is_kept_by_a_word_that_changes_with_what_makes_its_artifacts(checkout, file):
+    before = generation.key()
+    (checkout / "reports" / "terminal.py").write_text("x = 1\n")
+    forget()
+    assert generation.key() == before
+    (checkout / file).write_text((checkout / file).read_text() + "x = 1\n")
+    forget()
+    assert generation.key() != before
+
+
+@pytest.mark.parametrize("name", ["torch", "jax", "onnx"])
+def test_another_version_of_a_package_or_none_is_another_word(name, monkeypatch):
+    words, version = {generation.key()}, keys.version
+
+    def missing(one):
+        raise PackageNotFoundError(one)
+
+    for other in (lambda one: "99", missing):
+        monkeypatch.setattr(
+            keys, "version", lambda one, other=other: (other if one == name else version)(one)
+        )
+        words.add(generation.key())
+    assert len(words) == 3 and all(len(word) == 16 for word in words)
+
+
+def test_asking_for_the_word_makes_no_store(tmp_path, capsys):
+    from dinov3_parity.fixtures.cli.main import main
+
+    assert main(["store", "--key", "--store", str(tmp_path / "none")]) == 0
+    assert capsys.readouterr().out == f"{generation.key()}\n" and not list(tmp_path.iterdir())
