@@ -8,8 +8,9 @@ it gets into a stage's weights, modules or files is ``fixtures.faults.injection`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -65,6 +66,9 @@ class Fault:
     ffn: str = ""  # only where the FFN is of this kind; "" is every variant
     needs: str = ""  # what a variant must have: "qkv_bias" or "local_cls_norm"
     depth: int = 2  # blocks that a model must have for the mistake to be made
+    keyed: bool = (
+        False  # its edit draws by a ``key``, 0 unless told: other numbers with another key
+    )
     why: str = ""  # why no input can tell it from rounding; "" for one that must be found
 
     def applies(self, variant: Any) -> bool:
@@ -75,6 +79,10 @@ class Fault:
     def first_block(self, variant: Any) -> int | None:
         """The first block it touches; None outside the blocks."""
         return self.block if self.block is None or self.block >= 0 else variant.depth + self.block
+
+    def by_key(self, key: int) -> Fault:
+        """The same mistake of a run with another random key; of a fault that is ``keyed``."""
+        return replace(self, edit=partial(self.edit, key=key))
 
     def hides_on(self, drawn: Input) -> bool:
         """Whether it may not show on an input."""

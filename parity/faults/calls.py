@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from dinov3_parity.parity.faults import Fault, Site
 
 
@@ -129,6 +130,13 @@ def _registers_masked(logits, variant):
     return xp.where(registers, xp.full_like(logits, -1e9), logits)
 
 
+def _dropped(probs, variant, key=0):
+    """Dropout of a tenth of the probabilities, the same in every head."""
+    xp = xp_of(probs)
+    kept = np.random.default_rng(key).random(probs.shape[-2:]) >= 0.1
+    return xp.where(xp.asarray(kept), probs / 0.9, xp.zeros_like(probs))
+
+
 def _clipped(logits):
     return xp_of(logits).clip(logits, -1.0, 1.0)
 
@@ -171,8 +179,8 @@ def _value(tap, name, words, edit) -> Fault:
     return _value_of(tap, name, words, lambda value, variant: edit(value))
 
 
-def _value_of(tap, name, words, edit) -> Fault:
-    return Fault(name, words, Site.VALUE, tap, edit, 0)
+def _value_of(tap, name, words, edit, keyed=False) -> Fault:
+    return Fault(name, words, Site.VALUE, tap, edit, 0, keyed=keyed)
 
 
 FAULTS = (
@@ -222,6 +230,8 @@ FAULTS = (
            lambda p: _softmax(_logits_of(p), extra=1.0)),
     _value("attn.probs", "dropout left on", "probabilities scaled as in training",
            lambda p: p / 0.9),
+    _value_of("attn.probs", "attention dropped at random", "by a key: inference mode was not switched on",
+              _dropped, keyed=True),
     _value_of("attn.context", "heads permuted on merge", "(d, head) where it is (head, d)",
               _merged(lambda xp, c: xp.permute_dims(c, (*range(c.ndim - 2), c.ndim - 1, c.ndim - 2)))),
     _value_of("attn.context", "heads reversed on merge", "heads merged from the last to the first",

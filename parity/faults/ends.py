@@ -137,6 +137,22 @@ def _scaled(factor):
     return edit
 
 
+def _drawn(key: int) -> np.float32:
+    """A number between -1 and 1, which is the key's."""
+    return np.float32(np.random.default_rng(key).uniform(-1, 1))
+
+
+def _rescaled(periods, rows, columns, key=0):
+    """Meta's augmentation in training: both axes of coordinates by a factor of a half to two."""
+    factor = np.float32(2) ** _drawn(key)
+    return _angles(periods, factor * _coords(rows), factor * _coords(columns))
+
+
+def _shifted(periods, rows, columns, key=0):
+    shift = np.float32(0.1) * _drawn(key)
+    return _angles(periods, _coords(rows) + shift, _coords(columns) + shift)
+
+
 def _half(value):
     return value.astype(np.float16).astype(np.float32)
 
@@ -183,8 +199,8 @@ def _registers_with_cls(shown, tokens, variant):
     return shown | {"registers": np.ascontiguousarray(shown["norm"][:, : variant.prefix - 1])}
 
 
-def _fault(site, name, words, tap, edit, hidden="") -> Fault:
-    return Fault(name, words, site, tap, edit, hidden=hidden)
+def _fault(site, name, words, tap, edit, hidden="", keyed=False) -> Fault:
+    return Fault(name, words, site, tap, edit, hidden=hidden, keyed=keyed)
 
 
 _POINT, _SQUARE, _LINE, _ONE = "one patch", "a square", "one row or column", "one image"
@@ -253,6 +269,10 @@ FAULTS = (
            "rope.sin", _scaled(1 / (2 * np.pi)), _POINT),
     _fault(Site.TABLES, "angles negated", "rotated the other way",
            "rope.sin", _scaled(-1), _POINT),
+    _fault(Site.TABLES, "coords rescaled at random", "by a key, as in training: each call another",
+           "rope.sin", _rescaled, _POINT, keyed=True),
+    _fault(Site.TABLES, "coords shifted at random", "by a key, as in training: each call another",
+           "rope.sin", _shifted, keyed=True),
     _fault(Site.TABLES, "sin and cos exchanged", "returned in the other order",
            "rope.sin", _tables(lambda sin, cos: (cos, sin))),
     _fault(Site.TABLES, "tables in float16", "sine and cosine cached in half precision",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.faults.injection import applies, injected
@@ -15,11 +16,14 @@ from dinov3_parity.fixtures.faults.sensitivity import KINDS, NEAREST, Sensitivit
 from dinov3_parity.fixtures.faults.trial import attempt, measured
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.pytest_plugin.session import SESSION
+from dinov3_parity.fixtures.stages.protocol import run
 from dinov3_parity.fixtures.stages.registry import stages
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding
+from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.inputs.strategies import PROFILES, QUICK_AREA, TRAPS, Plan, inputs, plan
+from dinov3_parity.parity.records import divergence
 from dinov3_parity.parity.taps import taps_of
 from dinov3_parity.reports.pages import faults as scoreboard
 from hypothesis import find, settings
@@ -35,6 +39,7 @@ STAND_INS = {
 #: In which stages a fault is tried, of each structure.
 PORTS = {"vits16": tuple(stages()), "vits16plus": tuple(stages()), "vit7b16": ("meta", "equimo")}
 FAULTS, LIKE_ROUNDING = catalogue(), like_rounding()
+KEYED = [fault for fault in FAULTS.values() if fault.keyed]
 NUMBERS = {name: number for number, name in enumerate(FAULTS)}
 
 #: What is bisected: vits16 at its full width, cut short, as one block is all that is looked at.
@@ -90,6 +95,25 @@ def test_a_fault_is_found_and_named(pipeline_of, note, structure, port, fault):
     assert not fault.hides_on(trial.divergence.worst.input)
     ratio, honest = trial.record["ratio"], VIT.taps[fault.tap].limit.strongest
     assert ratio is None or ratio > 3 * honest, f"{fault.name} is close to rounding: {ratio}"
+
+
+@pytest.mark.parametrize("key", [1, 2])
+@pytest.mark.parametrize("fault", KEYED, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("port", PORTS["vits16"])
+def test_what_a_random_key_changes_is_found_with_any_key(pipeline_of, port, fault, key):
+    """Two runs with one key give the same bits, two with different keys do not, and none is right."""
+    pipe, drawn = pipeline_of("vits16"), Input(1, (3, 4), seed=1)
+    place = pipe.places[0 if fault.block is None else 1]
+    reference = pipe.recording(drawn)
+    given = reference.state(place)
+    first, again, other = (
+        run(injected(one, pipe, port), place, given)[fault.tap]
+        for one in (fault, fault.by_key(0), fault.by_key(key))
+    )
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    shown = measured(injected(fault.by_key(key), pipe, port), reference, (place,), port)
+    found = divergence.first(shown)
+    assert found is not None and fault.tap in (found.worst.tap, *found.parallel)
 
 
 @pytest.mark.parametrize("stage", ["meta", "onnx"])
