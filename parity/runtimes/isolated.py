@@ -1,7 +1,8 @@
 """One onnxruntime session in a process of its own, so that nothing it does ends the run.
 
-A runner imports onnxruntime once and forks a child for every session; where a process cannot fork,
-each session starts a program. What a child says is read from its files, never from its memory.
+On Linux a runner imports onnxruntime once and forks a child for every session; elsewhere, where there is
+no fork, or what system libraries hold does not outlive one, each session starts a program. What a child
+says is read from its files, never from its memory.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,9 +187,13 @@ def _forked(spec: dict[str, Any]) -> dict[str, Any]:
             return {"end": "timeout", "code": spec["timeout"]}
         time.sleep(0.005)
     code = os.waitstatus_to_exitcode(status)
-    if code < 0:
-        return {"end": "signal", "code": -code}
-    return {"end": "done" if code == 0 else "exit", "code": code}
+    return _ended(code)
+
+
+def way() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """How a session is run here. macOS has ``os.fork``, too; a child of it that uses onnxruntime may be
+    ended by the system, which would read as a crash of the file's."""
+    return _forked if sys.platform == "linux" else _started
 
 
 def _environment() -> dict[str, str]:
@@ -202,18 +208,26 @@ def _started(spec: dict[str, Any]) -> dict[str, Any]:
         code = subprocess.run(command, timeout=spec["timeout"], env=_environment()).returncode
     except subprocess.TimeoutExpired:
         return {"end": "timeout", "code": spec["timeout"]}
+    return _ended(code)
+
+
+def _ended(code: int) -> dict[str, Any]:
+    if code < 0:
+        return {"end": "signal", "code": -code}
     return {"end": "done" if code == 0 else "exit", "code": code}
 
 
 def main() -> None:
     if sys.argv[1:]:
-        session(json.loads(sys.argv[1]))
+        spec = json.loads(sys.argv[1])
+        _bound(spec["memory"])
+        session(spec)
         return
     import onnxruntime  # noqa: F401 (once, for all children)
 
     answers = os.fdopen(os.dup(1), "w")  # whatever onnxruntime prints is no answer
     os.dup2(2, 1)
-    run = _forked if hasattr(os, "fork") else _started
+    run = way()
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), file=answers, flush=True)
 

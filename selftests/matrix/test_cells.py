@@ -1,7 +1,9 @@
 """A cell is judged by what its file does in a process of its own."""
 
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from dinov3_parity.parity.matrix.cell import (
     UNSUPPORTED,
     _strongest,
 )
+from dinov3_parity.parity.runtimes import isolated
 from dinov3_parity.parity.runtimes.isolated import ChildRunner
 
 from selftests.support.bundles import cell_of, faulty, ran
@@ -31,6 +34,29 @@ def test_a_crash_is_a_cells_result_and_the_next_cell_runs(folder, runner):
     found = ran(folder, "mislabelled-15", runner)
     assert (found.verdict, found.words) == (CRASH, "SIGSEGV while loading")
     assert ran(folder, "static-21", runner).verdict == OK
+
+
+class Elsewhere(ChildRunner):
+    """A runner on a system that is no Linux, in whose way no process is forked."""
+
+    def _asked(self, spec):
+        return isolated.way()(spec)
+
+
+def test_where_a_fork_is_not_safe_each_session_is_a_program_of_its_own(folder, monkeypatch):
+    """macOS has fork as well; a child of a process that imported onnxruntime may be ended there."""
+    forked = []
+    monkeypatch.setattr(os, "fork", lambda: forked.append(1))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    runner = Elsewhere()
+    assert ran(folder, "static-21", runner).verdict == OK
+    found = ran(folder, "mislabelled-15", runner)
+    assert (found.verdict, found.words) == (CRASH, "SIGSEGV while loading")
+    found = ran(folder, "static-21", Elsewhere(timeout=0.01))
+    assert found.verdict == CRASH and found.words.startswith("no end after 0.01 s")
+    assert not forked
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert isolated.way() is isolated._forked
 
 
 def test_a_session_that_does_not_end_is_ended(folder):
