@@ -68,10 +68,15 @@ def test_what_could_not_run_ends_in_2_and_says_why(ran, words, says):
     assert "Traceback" not in shown.err and shown.told["edges"] == []
 
 
-def test_an_earlier_runs_verdict_is_not_taken_for_this_ones(ran):
-    assert ran(NUMPY, "-k", "primitives").code == 0
-    shown = ran(NUMPY, "-k", "primitivse")
-    assert shown.code == 2 and "perhaps primitives" in shown.err
+@pytest.mark.parametrize(("body", "code"), [(PORT, 0), (TANH, 1)], ids=["held", "departed"])
+def test_an_earlier_runs_verdict_is_not_taken_for_this_ones(ran, body, code):
+    """Whatever it was: the report's folder has it still."""
+    given(ran.here, body, "port.py")
+    assert ran("port.py:Port", "-k", "blocks").code == code
+    shown = ran("port.py:Port", "-k", "blokcs", "--json", "-")
+    assert shown.code == 2 and "perhaps blocks" in shown.err
+    assert shown.told["verdict"] == "could not run" and shown.told["first_divergence"] is None
+    assert json.loads((ran.here / "r/verdict.json").read_text())["exit"] == code
 
 
 def test_a_repository_says_what_it_always_wants(ran):
