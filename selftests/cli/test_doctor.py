@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from dinov3_parity.fixtures.cli import doctor
@@ -10,6 +11,7 @@ from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.stages import registry
 from dinov3_parity.fixtures.stages.info import Info
 from dinov3_parity.fixtures.stages.registry import stages
+from packaging.requirements import Requirement
 
 from selftests.conftest import ROOT
 
@@ -107,6 +109,19 @@ def test_a_version_that_was_not_tried_is_told_as_such(tmp_path, capsys, monkeypa
     main(["doctor", "--no-import", "--store", str(tmp_path / "store")])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  jax "))
     assert line.endswith("(0.0.1; this one is untried: what it changes, a run tells)")
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_what_is_known_to_be_good_is_within_the_bounds_of_each_python(python):
+    good = doctor.known_good(tuple(map(int, python.split("."))))
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = told["dependencies"], *told["optional-dependencies"].values()
+    here = {"python_version": python, "extra": ""}
+    wanted = [Requirement(line) for one in lists for line in one]
+    asked = [one for one in wanted if one.marker is None or one.marker.evaluate(here)]
+    bounds = {one.name: one.specifier for one in asked if one.name in good}
+    assert bounds.keys() == good.keys()
+    assert [name for name, one in bounds.items() if not one.contains(good[name])] == []
 
 
 def test_what_an_installed_stage_needs_beside_ours_has_to_be_there(tmp_path, capsys):
