@@ -35,7 +35,9 @@ def test_the_command_takes_a_file_that_is_at_hand(tmp_path, cache, capfd):
 
 def test_the_command_says_how_to_get_a_link_and_what_is_wrong_with_one(server, cache, capfd):
     assert main(["fetch"]) == 2
-    assert FORM in " ".join(capfd.readouterr().err.split())
+    said = capfd.readouterr().err
+    assert FORM in said and all(len(line) < 100 for line in said.splitlines())
+    assert said.splitlines()[-1].startswith("dinov3-parity: Name a file")
     server.script = [status(403)]
     assert main(["fetch", server.link, "--cache", str(cache)]) == 2
     said = capfd.readouterr().err
