@@ -201,3 +201,15 @@ def test_marks_that_leave_nothing_are_no_slip(run_pytest):
     shown = run_pytest("-k", "vits16 and onnx", "-m", "contract and not contract")
     assert "selects no such test" not in shown.out and " deselected" in shown.out, shown.out
     assert shown.code == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_whose_tests_run_stands_above_their_files(run_pytest):
+    """pytest names files, which are the same ones of every stage."""
+    shown = run_pytest("-k", "vits16 and primitives and (mapped or onnx)").out
+    lines = [line.split("..")[0].strip() for line in shown.splitlines()]
+    first = lines.index("vits16 mapped")
+    file = "parity/test_primitives.py"
+    assert lines[first : first + 4] == ["vits16 mapped", file, "vits16 onnx", file]
+    for words in (["-q"], ["-v"], ["-n", "2"]):
+        shown = run_pytest("-k", "vits16 and primitives and onnx", *words).out
+        assert "vits16 onnx" not in shown.splitlines(), words
