@@ -102,7 +102,7 @@ def cells(bundle: Bundle, version: str) -> Iterator[tuple[Cell, Model]]:
 
 def measured(bundle: Bundle, cell: Cell, model: Model, runner: ChildRunner) -> Record:
     """Run a cell and judge it."""
-    feeds = [_given(bundle.images(name), model) for name in model.inputs]
+    feeds = [given(bundle.images(name), model) for name in model.inputs]
     outcome = runner.run(bundle.path(model.file), feeds, cell.level, cell.threads, model.input_name)
     if outcome.end != "done":
         return Record(cell, **_refused(outcome, bundle.folder))
@@ -128,7 +128,8 @@ def looked_at(bundle: Bundle, cell: Cell, model: Model) -> bool:
     return cell.threads == 0 and model.form == bundle.models[0].form
 
 
-def _given(images: np.ndarray, model: Model) -> np.ndarray:
+def given(images: np.ndarray, model: Model) -> np.ndarray:
+    """Images (B, 3, H, W) as a file takes them."""
     return np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if model.channels_last else images
 
 
