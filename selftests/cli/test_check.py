@@ -4,6 +4,8 @@ import json
 import shlex
 
 import pytest
+from dinov3_parity.fixtures.checkpoints import release
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.cli import check
 from dinov3_parity.fixtures.cli.main import main
 
@@ -11,6 +13,7 @@ from selftests.cli.conftest import SCHEMA
 from selftests.conftest import ROOT
 from selftests.support.records.json_schema import wrong
 from selftests.support.stages.brought import PORT, TANH, given
+from selftests.support.stages.onnx_files import by_tanh, exported
 
 NUMPY = f"{ROOT / 'docs' / 'examples' / 'numpy_port.py'}:NumPyPort"
 
@@ -155,7 +158,7 @@ def test_what_stands_after_two_dashes_goes_to_pytest(settled):
         ("[tool.dinov3-parity]\ncommand = 'a'\ntimeout = '3'", "Write a number."),
         ("[tool.dinov3-parity]\ncommand = 'a'\ntimeout = true", "Write a number."),
         ("[tool.dinov3-parity]\ncommand = 'a'\nport = 'a:A'", "are two ports"),
-        ("[tool.dinov3-parity]\nname = 'a'\nport = 'a:A'", "are about a --command"),
+        ("[tool.dinov3-parity]\nname = 'a'\nport = 'a:A'", "is about a --command or an ONNX"),
         ("[tool]\ndinov3-parity = 3", "is no table"),
         ("[tool", "cannot be read"),
         ("", "Say which port"),
@@ -173,3 +176,66 @@ def test_a_file_that_cannot_be_written_is_told(settled, capsys, tmp_path):
     (tmp_path / "file").write_text("")
     settled("", "a:A", "--json", "file/v.json")
     assert "--json file/v.json cannot be written" in capsys.readouterr().err
+
+
+# ONNX files
+
+
+@pytest.fixture
+def static(vits16, tmp_path):
+    return exported(vits16, "static", tmp_path)
+
+
+def test_an_onnx_file_holds_beside_the_weights_that_it_was_made_from(ran, static, vits16):
+    """As its users say it; ``--weights`` is ``--checkpoint``."""
+    release.write(vits16.checkpoint, ran.here / "meta.pth")
+    words = ("--weights", "meta.pth", "--name", "shipped", "-k", "release", "--json", "-")
+    shown = ran(str(static), *words)
+    assert shown.code == 0, shown.err
+    told = shown.told
+    assert (told["verdict"], told["compared"], told["declared"]) == ("holds", 2, 2)
+    assert [edge["stage"] for edge in told["edges"]] == ["shipped"]
+    assert told["checkpoints"]["vits16"]["kind"] == "release"
+
+
+def test_an_onnx_file_that_departs_ends_in_1_and_its_line_repeats_it(ran, static):
+    by_tanh(static, ran.here / "my file.onnx")
+    shown = ran(
+        "my file.onnx", "-k", "backbone", "--json", "-", "--reproduce", "B1 14x14 seed=2",
+        "--name", "mine",
+    )  # fmt: skip
+    assert shown.code == 1, shown.err
+    first = shown.told["first_divergence"]
+    assert first["stage"] == "mine" and first["ratio"] > 10 * first["limit"]
+    assert {one["tap"] for one in first["departing"]} == {"cls", "patches", "pooled"}
+    begins = "dinov3-parity check 'my file.onnx' --variant vits16 -k backbone --reproduce 'B1 14"
+    assert first["repeat"].startswith(begins), first["repeat"]
+    again = ran("--json", "-", *shlex.split(first["repeat"])[2:])
+    assert again.code == 1, again.err
+    assert again.told["first_divergence"]["stage"] == "mine"
+
+
+def test_an_onnx_file_of_other_weights_could_not_be_held(ran, static, vits16):
+    release.write(Synthetic(vits16.variant, 1), ran.here / "other.pth")
+    shown = ran(str(static), "--weights", "other.pth", "--json", "-")
+    assert shown.code == 2, shown.err
+    assert "These are not the weights of " in shown.told["error"]
+    assert "175 of 175 tensors differ" in shown.err and "--weights FILE" in shown.err
+    assert shown.told["verdict"] == "could not run"
+
+
+def test_a_text_is_no_onnx_file(ran):
+    (ran.here / "model.onnx").write_text("an ONNX file")
+    shown = ran("model.onnx", "--json", "-")
+    assert shown.code == 2 and "is not an ONNX file, or is cut off" in shown.told["error"]
+    assert "Traceback" not in shown.err
+
+
+def test_an_onnx_file_of_the_table_lies_beside_it(settled, tmp_path, monkeypatch):
+    (tmp_path / "model.onnx").write_text("")
+    table = "[tool.dinov3-parity]\nport = 'model.onnx'\nname = 'shipped'\n"
+    assert {"--check=model.onnx", "--stage-name=shipped"} < set(settled(table))
+    (tmp_path / "below").mkdir()
+    monkeypatch.setattr("pathlib.Path.cwd", lambda: tmp_path / "below")
+    monkeypatch.setattr("os.getcwd", lambda: str(tmp_path / "below"))
+    assert "--check=../model.onnx" in settled(table)

@@ -7,11 +7,14 @@ import pickle
 import numpy as np
 import onnx
 import pytest
+from dinov3_parity.fixtures.ports.onnx_file import from_file
+from dinov3_parity.parity.errors import ParityError
 from onnx import TensorProto, helper
 
 from selftests.support.hostile.changed import Bomb
 from selftests.support.hostile.files import sparse
 from selftests.support.hostile.onnx_files import outside, tokens_of
+from selftests.support.hostile.room import paragraph, shown
 
 
 def _model(change=lambda model: None, **parts):
@@ -203,6 +206,20 @@ def test_a_bundle_of_it_is_refused_and_none_is_begun(room, case):
     make(room, file)
     words = ["bundle", "--checkpoint", room.good.pth, "--onnx", file, "--out", room.out / "bundle"]
     room.refused(*words, file=file, says=says)
+
+
+@pytest.mark.parametrize(
+    "case", (*BUNDLED, "a weight of terabytes", "a terabyte made while it runs")
+)
+def test_a_port_that_is_such_a_file_is_refused_before_it_is_one(room, case):
+    make, says = ONNX[case]
+    file = room.inputs / "in.onnx"
+    make(room, file)
+    room.look()
+    with pytest.raises(ParityError, match=says) as told:
+        from_file(str(file))
+    paragraph(f"dinov3-parity: {shown(str(told.value))}", file)
+    room.unchanged()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])

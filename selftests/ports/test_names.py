@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from dinov3_parity.fixtures.ports import ports
+from dinov3_parity.fixtures.ports.command import CommandPort
 from dinov3_parity.fixtures.ports.fitting import Takes
 from dinov3_parity.fixtures.ports.ports import Port
 from dinov3_parity.parity.errors import ParityError
@@ -218,3 +219,14 @@ def test_two_files_of_one_name_are_two_modules(tmp_path):
     one = ports.from_words(given(tmp_path / "a", PORT + "    word = 1\n"))
     two = ports.from_words(given(tmp_path / "b", PORT + "    word = 2\n"))
     assert (one.stage().word, two.stage().word) == (1, 2)
+
+
+def test_two_commands_are_two_ports_whatever_they_call_themselves():
+    first, second = (
+        CommandPort("mine", "meta", {"vit": "a command:Remote"}, port=True, given=one, command=one)
+        for one in ("node a.mjs", "node b.mjs")
+    )
+    assert list(ports.registered([first, first], LAYERS)) == ["mine"]
+    with pytest.raises(ParityError, match="as the stage of node a") as caught:
+        ports.registered([first, second], LAYERS)
+    assert "--stage-name" in in_a_paragraph(caught.value)

@@ -96,7 +96,7 @@ def test_how_a_process_ends_and_what_it_does_not_know(capsys, tmp_path, before, 
     [
         ([], "Say which port"),
         (["a.py:A", "--command", "b"], "are two ports"),
-        (["a.py:A", "--name", "b"], "are about a --command"),
+        (["a.py:A", "--name", "b"], "is about a --command or an ONNX"),
         (["--command", "b", "--timeout", "0"], "above 0"),
     ],
 )
