@@ -99,6 +99,17 @@ def test_without_references_it_says_what_to_install(light, theirs, store):
     assert "Traceback" not in shown.stdout
 
 
+def test_an_onnx_file_needs_an_extra_that_it_names(light, theirs, references, store):
+    (theirs / "model.onnx").write_text("whatever it is")
+    words = (*CHECK[:3], "model.onnx", *CHECK[4:], f"--references={references}")
+    shown = ran(light[0], theirs, store, *words)
+    assert shown.returncode == 2 and "Traceback" not in shown.stdout, shown.stdout
+    told = (
+        "onnx and onnxruntime are not installed. Install them: pip install 'dinov3-parity[onnx]'."
+    )
+    assert told in shown.stdout, shown.stdout
+
+
 def test_its_doctor_says_which_extra_a_stage_needs(light, theirs, store):
     shown = ran(light[0], theirs, store, *CHECK[:2], "doctor", "--no-import")
     told = re.search(r"  onnx +CANNOT RUN: .*\(pip install 'dinov3-parity\[(.*)\]'\)", shown.stdout)

@@ -193,3 +193,35 @@ def test_two_files_of_one_name_are_told_apart(run_pytest, vits16, tmp_path):
     assert "is called size, as the stage of --stage" in shown.out and "Rename the file" in shown.out
     named = run_pytest(*asked, "-k", "mine", "--stage-name", "mine")
     assert "names the stage of one --stage-command, or of one ONNX file" in named.out
+
+
+# What it needs
+
+
+WITHOUT = """
+import sys
+
+class Nothing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in NOT:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+
+NOT = "torch PIL sklearn jax equinox equimo jax2onnx onnx_ir transformers lz4".split()
+sys.meta_path.insert(0, Nothing())
+sys.path.insert(0, "fixtures/package")
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.ports.onnx_file import from_file
+from dinov3_parity.fixtures.pytest_plugin import options
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.inputs.strategies import SMALL
+
+port, checkpoint = from_file({path!r}), Synthetic(VARIANTS["vits16"])
+port.check_weights(checkpoint.variant, checkpoint)
+print(port.name, *sorted(port.opened(checkpoint.variant, checkpoint).features(SMALL.images())))
+"""
+
+
+def test_a_file_is_held_without_what_other_stages_need(run_python, vits16, tmp_path):
+    path = exported(vits16, "size", tmp_path)
+    said = run_python(WITHOUT.format(path=str(path)))
+    assert said.split() == ["size", "cls", "norm", "patches", "pooled", "registers"]
