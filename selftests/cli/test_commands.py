@@ -24,7 +24,18 @@ def test_every_command_says_what_it_returns_and_gives_an_example(name, capsys):
         main([name, "--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "Exit code 0" in said and f"Example: dinov3-parity {name}" in said
-    asked = ("check", "fetch", "convert", "map", "export", "compare", "run", "store", "doctor")
+    asked = (
+        "check",
+        "record",
+        "fetch",
+        "convert",
+        "map",
+        "export",
+        "compare",
+        "run",
+        "store",
+        "doctor",
+    )
     assert ("--json" in said) == (name in asked)
 
 

@@ -47,6 +47,7 @@ def test_every_key_that_a_reader_relies_on_is_there(tmp_path):
         "started": "", "seconds": 0, "exit": "",
         "pipeline": [{"name": "mine", "parent": "", "packages": []}],
         "versions": {}, "called": {}, "deviations": [],
+        "references": {"path": "", "sha256": "", "written_by": "", "packages": {}},
         "host": {}, "checkpoints": {}, "stages": {}, "failures": [], "costs": {}, "artifacts": [],
         "contract": {"declared": 0, "compared": 0, "inputs": 0, "missing": []},
         "inputs": {"profile": "", "seed": 0, "examples": 0, "pinned": []},
