@@ -9,7 +9,7 @@ import venv
 import pytest
 from dinov3_parity.fixtures.host import extras
 from dinov3_parity.fixtures.reference import portable
-from dinov3_parity.parity.inputs.strategies import TRAPS
+from dinov3_parity.parity.inputs.strategies import SMALL
 
 from selftests.support.documents import ROOT
 
@@ -34,8 +34,8 @@ def light(wheel, tmp_path_factory):
 @pytest.fixture(scope="module")
 def references(vits16, tmp_path_factory):
     path = tmp_path_factory.mktemp("references") / "references.zip"
-    plan = {"profile": "quick", "seed": 147, "pinned": list(map(str, TRAPS))}
-    portable.write(path, vits16.checkpoint, [(vits16.recording(one), True) for one in TRAPS], plan)
+    plan = {"profile": "quick", "seed": 147, "pinned": [str(SMALL)]}
+    portable.write(path, vits16.checkpoint, [(vits16.recording(SMALL), True)], plan)
     return path
 
 
@@ -75,18 +75,18 @@ def test_it_brings_no_framework_and_is_small(light):
 
 
 def test_it_holds_a_port_against_recorded_references(light, theirs, references, store):
-    shown = ran(light[0], theirs, store, *CHECK, f"--references={references}")
+    shown = ran(light[0], theirs, store, *CHECK, "-k", "blocks", f"--references={references}")
     assert shown.returncode == 0 and "check: holds: vits16: numpy holds" in shown.stdout, (
         shown.stdout
     )
     told = json.loads((theirs / "v.json").read_text())
-    assert told["compared"] == told["declared"] > 500
+    assert told["compared"] == told["declared"] > 200
 
 
 def test_it_says_where_a_port_departs(light, theirs, references, store):
     port = theirs / "port.py"
     port.write_text(port.read_text().replace("self.variant.eps", "1e-4"))
-    shown = ran(light[0], theirs, store, *CHECK, f"--references={references}")
+    shown = ran(light[0], theirs, store, *CHECK, "-k", "blocks", f"--references={references}")
     assert shown.returncode == 1, shown.stdout
     told = json.loads((theirs / "v.json").read_text())
     assert told["first_divergence"]["tap"] == "norm1", told["first_divergence"]
