@@ -16,7 +16,7 @@ from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.records import divergence
 from dinov3_parity.parity.records.account import Account
 from dinov3_parity.parity.records.contract import Contract, size
-from dinov3_parity.parity.records.deviations import Deviation, judged
+from dinov3_parity.parity.records.deviations import Deviation, judged, listed
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement, measurement
 from dinov3_parity.parity.words import counted
 
@@ -37,7 +37,7 @@ class Verdict:
     words: str
     place: Place | None  # of the first divergence, if that is what failed
     strain: float  # of the measurement that is nearest to failing
-    known: frozenset[str] = frozenset()  # taps of known departures
+    known: frozenset[str] = frozenset()  # taps that are listed as known departures
 
 
 @dataclass
@@ -181,7 +181,7 @@ class Comparator:
             missing = ", ".join(f"{mode} {place}" for mode, place in self._open) or "everything"
             words = f"{self.variant.name}: {self.stage}: declared and not compared on {drawn}: {missing}"
         strain = max((m.strain for m in self.taken), default=0.0)
-        known = frozenset(m.tap for m in self.taken if m.known)
+        known = frozenset(m.tap for m in self.taken if listed(m, self.deviations))
         self._verdicts[drawn] = Verdict(words, place, strain, known)
         self._reference, self.taken, self._open = None, [], {}
 
@@ -202,7 +202,7 @@ class Comparator:
 
     @property
     def known(self) -> frozenset[str]:
-        """The taps of this input at which the stage departs as is known."""
+        """The taps of this input at which the stage is known to depart, be it within a limit here."""
         return self._verdicts[self._now].known if self._now in self._verdicts else frozenset()
 
     def _depart(self, words: str) -> NoReturn:
@@ -249,8 +249,8 @@ def published_gate(shown: np.ndarray, meta: np.ndarray) -> Gate:
 
 
 def hold_published(reference, shown: Shown, known: Container[str] = ()) -> None:
-    """Fail if the workflow's own gate refuses what a whole model returns, but for taps at which it
-    departs as is known."""
+    """Fail if the workflow's own gate refuses what a whole model returns, but for taps at which it is
+    known to depart."""
     standards = reference.part(reference.places[-1], CHAINED)
     for tap in (one for one in reference.family.published if one not in known):
         gate = published_gate(shown[tap], standards[tap].meta)

@@ -189,6 +189,11 @@ def judged(m: Measurement, entries: Sequence[Deviation]) -> Measurement:
     return msgspec.structs.replace(m, known=reason, ceiling=ceiling)
 
 
+def listed(m: Measurement, entries: Iterable[Deviation]) -> bool:
+    """Whether an entry that counts is about a measurement, and be that within its limit."""
+    return any(not one.expired and one.ceiling_of(m) is not None for one in entries)
+
+
 @dataclass(frozen=True)
 class Tally:
     """What became of an entry: the comparisons that it explains, how many it was about, and in a

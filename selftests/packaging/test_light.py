@@ -129,3 +129,20 @@ def test_what_is_installed_is_not_missing():
     assert extras.missing(["numpy", "no-such-distribution", "no-such-distribution"]) == [
         "no-such-distribution"
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("record", "--out", "r.zip"),
+        ("map",),
+        ("bundle", "--out", "b"),
+        ("check", "port.py:NumPyPort", "--checkpoint", "some.pth"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_command_that_lacks_a_package_says_which_extra_has_it(light, theirs, store, words):
+    (theirs / "some.pth").write_bytes(b"none")
+    shown = ran(light[0], theirs, store, *CHECK[:2], *words)
+    assert shown.returncode == 2, shown.stdout
+    assert "pip install 'dinov3-parity[" in shown.stdout and "Traceback" not in shown.stdout

@@ -254,3 +254,11 @@ def test_our_own_list_is_of_our_own_stages_and_not_of_a_port_that_is_called_so()
     (entry,) = deviations.load(deviations.OWN)
     assert entry.stages == ["transformers", "timm"] and "bfloat16" in entry.reason
     assert options._deviations(None) == () and Path(deviations.OWN).is_file()
+
+
+def test_what_is_listed_is_meant_by_the_published_gate_also_within_its_limit():
+    within = next(m for m in clean() if m.tap == "ffn.out")
+    assert within.passed and deviations.listed(within, [replace(ENTRY, stages=[within.stage])])
+    assert not deviations.listed(within, [replace(ENTRY, stages=["another"])])
+    past = replace(ENTRY, stages=[within.stage], expired="it is until 2020-01-01")
+    assert not deviations.listed(within, [past])
