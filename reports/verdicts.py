@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from dinov3_parity.parity.inputs.drawn import CHOSEN
 from dinov3_parity.parity.records import divergence, stages
 from dinov3_parity.parity.records.deviations import Deviation, Tally, tallies
 from dinov3_parity.parity.records.divergence import REFERENCE, Divergence
@@ -22,9 +23,6 @@ from dinov3_parity.parity.words import counted
 HOLDS, DEPARTS, REPEATS, KNOWN, INCOMPLETE, OUTDATED, NOTHING = (
     "holds", "departs", "repeats", "known", "incomplete", "outdated", "nothing compared",
 )  # fmt: skip
-
-#: The profile of a run on inputs that were named one by one, with ``--reproduce``.
-CHOSEN = "reproduce"
 
 #: Beyond its limit a repeated ratio may differ by this share: larger values round more coarsely.
 _SHARE = 0.01

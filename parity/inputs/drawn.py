@@ -16,6 +16,10 @@ import numpy as np
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families.base import NORMALIZATION
 
+#: Profiles of runs whose inputs are not drawn: named one by one with ``--reproduce``, or those whose
+#: reference was recorded. They are told in run.json, as those that Hypothesis draws by are.
+CHOSEN, RECORDED = "reproduce", "recorded"
+
 #: Pixels along a side of a cell of a drawn grid: the patch of every vision transformer.
 CELL = 16
 

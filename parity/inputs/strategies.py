@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
+from dinov3_parity.parity.inputs.drawn import CHOSEN, CONTENTS, RECORDED, Input
 from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis import strategies as st
 
@@ -106,10 +106,6 @@ for _name, _profile in PROFILES.items():
 QUICK_SEED, QUICK_AREA = 147, 48
 
 
-#: The profile of inputs whose reference was recorded: those and no others.
-RECORDED = "recorded"
-
-
 @dataclass(frozen=True)
 class Plan:
     """Which inputs the drawn layers run on: the pinned ones, then drawn ones from a seed."""
@@ -137,7 +133,7 @@ class Plan:
         count = self.settings.max_examples
         if self.profile == RECORDED:
             return f"{len(self.pinned)} {RECORDED}, drawn from seed {self.seed}"
-        drawn = f", {count} drawn from seed {self.seed}" if self.profile != "reproduce" else ""
+        drawn = f", {count} drawn from seed {self.seed}" if self.profile != CHOSEN else ""
         return f"{self.profile}: {len(self.pinned)} pinned{drawn}"
 
     @property
@@ -184,7 +180,7 @@ def made(
     """The plan of a profile; with ``reproduced`` inputs, of those and no others."""
     if reproduced:
         only = settings(_COMMON, phases=(Phase.explicit,))
-        return Plan(only, seed_, reproduced, profile="reproduce")
+        return Plan(only, seed_, reproduced, profile=CHOSEN)
     chosen = PROFILES[profile]
     if examples is not None:
         chosen = settings(chosen, max_examples=examples)

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 from dinov3_parity.fixtures.cli import doctor
 from dinov3_parity.fixtures.cli.main import main
+from dinov3_parity.fixtures.host import extras
 from dinov3_parity.fixtures.stages import registry
 from dinov3_parity.fixtures.stages.info import Info
 from dinov3_parity.fixtures.stages.registry import stages
@@ -45,8 +46,8 @@ def test_where_the_suite_runs_everything_can_run(tmp_path, capsys):
 def test_what_is_missing_or_out_of_bounds_stands_in_the_way_of_what_needs_it(
     tmp_path, capsys, monkeypatch, name, found, stages, steps
 ):
-    known = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda one: found if one == name else known(one))
+    known = extras.installed
+    monkeypatch.setattr(extras, "installed", lambda one: found if one == name else known(one))
     code, told = asked(tmp_path, capsys, "--no-import")
     assert code == 2
     for kind, blocked in (("stages", stages), ("steps", steps)):

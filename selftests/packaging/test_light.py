@@ -34,8 +34,7 @@ def light(wheel, tmp_path_factory):
 @pytest.fixture(scope="module")
 def references(vits16, tmp_path_factory):
     path = tmp_path_factory.mktemp("references") / "references.zip"
-    plan = {"profile": "quick", "seed": 147, "pinned": [str(SMALL)]}
-    portable.write(path, vits16.checkpoint, [(vits16.recording(SMALL), True)], plan)
+    portable.write(path, vits16.checkpoint, [(vits16.recording(SMALL), True)], "quick", 147)
     return path
 
 

@@ -22,7 +22,7 @@ from selftests.support.stages.brought import NUMPY, in_a_paragraph
 
 ONE = Input(1, (1, 1))
 PHOTOGRAPH = Input(1, (1, 2), 5, "photograph", 0.1)
-PLAN = {"profile": "quick", "seed": 147, "pinned": [str(ONE)]}
+PLAN = "quick", 147
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def small(vits16, tmp_path_factory):
     """References on two small inputs, of one of which the chain alone is recorded."""
     path = tmp_path_factory.mktemp("references") / "small.zip"
     recordings = [(vits16.recording(ONE), True), (vits16.recording(PHOTOGRAPH, False), False)]
-    portable.write(path, vits16.checkpoint, recordings, PLAN)
+    portable.write(path, vits16.checkpoint, recordings, *PLAN)
     return path
 
 
@@ -43,7 +43,7 @@ def quick(vits16, tmp_path_factory):
     """References that a port can be run on, but for the release's own square image."""
     path = tmp_path_factory.mktemp("references") / "quick.zip"
     recordings = ((vits16.recording(one), True) for one in RUN)
-    portable.write(path, vits16.checkpoint, recordings, PLAN)
+    portable.write(path, vits16.checkpoint, recordings, *PLAN)
     return path
 
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_written_leaves_what_was_there(vits16, tmp_path, monkeypa
     path.write_bytes(b"before")
     monkeypatch.setattr(portable, "planes", lambda raw: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(ParityError, match="cannot be written: full"):
-        portable.write(path, vits16.checkpoint, [(vits16.recording(ONE), True)], PLAN)
+        portable.write(path, vits16.checkpoint, [(vits16.recording(ONE), True)], *PLAN)
     assert path.read_bytes() == b"before" and list(tmp_path.iterdir()) == [path]
 
 
