@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ LEVELS = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
+
+#: What a session is run on: images alone, or arrays by the names of the file's inputs.
+Feed = np.ndarray | Mapping[str, np.ndarray]
 
 _PHASE, _ERROR = "phase", "error.json"
 
@@ -56,16 +59,16 @@ class ChildRunner:
     _process: subprocess.Popen | None = field(default=None, repr=False)
 
     def run(
-        self, model: Path, feeds: list[np.ndarray], level: str, threads: int, input_name: str = ""
+        self, model: Path, feeds: Sequence[Feed], level: str, threads: int, input_name: str = ""
     ) -> Outcome:
-        """Open a session on a file and run it on each input; ``threads`` 0 is onnxruntime's choice."""
+        """Open a session on a file and run it on each input, images alone or arrays by the names of the
+        file's inputs; ``threads`` 0 is onnxruntime's choice."""
         with tempfile.TemporaryDirectory(prefix="cell-") as folder:
-            for number, images in enumerate(feeds):
-                np.save(Path(folder) / f"in-{number}.npy", images)
+            for number, feed in enumerate(feeds):
+                _leave_arrays(Path(folder) / f"in-{number}.npz", _named(feed, input_name))
             spec = {
                 "model": str(model), "level": level, "threads": threads, "folder": folder,
-                "feeds": len(feeds), "input_name": input_name, "timeout": self.timeout,
-                "memory": self.memory,
+                "feeds": len(feeds), "timeout": self.timeout, "memory": self.memory,
             }  # fmt: skip
             started = time.perf_counter()
             end = self._asked(spec)
@@ -104,6 +107,21 @@ class ChildRunner:
         return self._process.stdin, self._process.stdout
 
 
+def _named(feed: Feed, input_name: str) -> Mapping[str, np.ndarray]:
+    return feed if isinstance(feed, Mapping) else {input_name: feed}
+
+
+def _leave_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Arrays by names that may be no names of files: they lie in their order, the names beside them."""
+    np.savez(file, *[np.asarray(one) for one in arrays.values()], names=np.array(list(arrays), str))
+
+
+def _arrays(file: Path) -> dict[str, np.ndarray]:
+    with np.load(file) as held:
+        names = [str(name) for name in held["names"]]
+        return {name: held[f"arr_{k}"] for k, name in enumerate(names)}
+
+
 def _told(folder: Path, end: dict[str, Any], feeds: int, seconds: float) -> Outcome:
     """What a child left in its folder."""
     phase_file = folder / _PHASE
@@ -117,8 +135,7 @@ def _told(folder: Path, end: dict[str, Any], feeds: int, seconds: float) -> Outc
         return Outcome(end["end"], phase, str(end.get("code", "")), seconds=seconds)
     arrays = []
     for number in range(feeds):
-        with np.load(folder / f"out-{number}.npz") as file:
-            arrays.append({name: file[name] for name in file.files})
+        arrays.append(_arrays(folder / f"out-{number}.npz"))
     return Outcome("done", phase, arrays=tuple(arrays), seconds=seconds)
 
 
@@ -140,12 +157,12 @@ def session(spec: dict[str, Any]) -> None:
             spec["model"], options, providers=["CPUExecutionProvider"]
         )
         names = [output.name for output in opened.get_outputs()]
-        given = spec["input_name"] or opened.get_inputs()[0].name
+        first = opened.get_inputs()[0].name
         phase("running")
         for number in range(spec["feeds"]):
-            shown = opened.run(names, {given: np.load(folder / f"in-{number}.npy")})
-            arrays: dict[str, Any] = dict(zip(names, shown, strict=True))
-            np.savez(folder / f"out-{number}.npz", **arrays)
+            given = {name or first: x for name, x in _arrays(folder / f"in-{number}.npz").items()}
+            shown = opened.run(names, given)
+            _leave_arrays(folder / f"out-{number}.npz", dict(zip(names, shown, strict=True)))
         phase("done")
     except MemoryError:
         _leave(folder, "MemoryError", "out of memory")
