@@ -170,6 +170,12 @@ class Family:
     length of each word of a tap's shape for a batch and a grid; ``draw`` a tensor's synthetic numbers;
     ``subset`` a variant of some of its blocks alone; ``numbered`` a place with the release's number;
     ``split`` a tap's tokens by what they are; ``grid`` the token grid of images (B, 3, H, W).
+
+    ``holds`` names, by tap, the tensors at its place that its operation reads, ``leaf[k/n]`` for the part
+    number k of n; ``across`` the taps of other parts that it reads; ``folds`` pairs of taps of which the second scales
+    what the first projects, and may be folded into it; ``derived`` what is taken out of
+    another tap by indexing and means. ``atoms`` gives the length of each atom of an axis, ``finer`` the
+    atoms of one axis of a tap.
     """
 
     name: str
@@ -187,6 +193,12 @@ class Family:
     numbered: Callable[[Any, Place], Place]
     split: Callable[[Any, Tap, list], dict[str, list]]
     grid: Callable[[Any, Shape], tuple[int, int]]
+    holds: Mapping[str, tuple[str, ...]]
+    across: Mapping[str, tuple[str, ...]]
+    folds: tuple[tuple[str, str], ...]
+    derived: frozenset[str]
+    atoms: Callable[[Any, int, tuple[int, int]], dict[str, int]]
+    finer: Callable[[Tap, str], tuple[str, ...]]
 
     @cached_property
     def taps(self) -> dict[str, Tap]:

@@ -188,6 +188,20 @@ def grid(v: VisionTransformer, shape: Shape) -> tuple[int, int]:
     return shape[2] // v.patch, shape[3] // v.patch
 
 
+def atoms(v: VisionTransformer, batch: int, grid: tuple[int, int]) -> dict[str, int]:
+    """What axes are made of: r rows and c columns of patches, h heads of d, d two halves."""
+    rows, columns = grid
+    finer = {"r": rows, "c": columns, "halves": 2, "half": v.head_dim // 2}
+    return axes(v, batch, grid) | finer
+
+
+def finer(tap: Tap, word: str) -> tuple[str, ...]:
+    """The atoms of one axis of a tap; d is taken apart in rotary tables alone, which repeat a half."""
+    if word == "d" and "B" not in tap.shape:
+        return "halves", "half"
+    return {"D": ("h", "d"), "P": ("r", "c")}.get(word, (word,))
+
+
 def rope_periods(variant: VisionTransformer) -> np.ndarray:
     """Rotary periods, float32 (head_dim / 4,): base^(2k / (head_dim / 2)), rounded to bfloat16.
 
@@ -276,4 +290,10 @@ VIT = Family(
     numbered=numbered,
     split=split,
     grid=grid,
+    holds=vit_taps.HOLDS,
+    across=vit_taps.ACROSS,
+    folds=vit_taps.FOLDS,
+    derived=vit_taps.DERIVED,
+    atoms=atoms,
+    finer=finer,
 )

@@ -118,3 +118,31 @@ PARTS: Mapping[str, Part] = MappingProxyType({
     ),
     HEAD: Part(HEAD, "Head", _HEAD, chained=tuple(tap.name for tap in _HEAD)),
 })  # fmt: skip
+
+#: Which tensors a tap's operation reads, by their leaves; of a joint one the part.
+HOLDS: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "patch_embed": ("patch_embed.proj.weight", "patch_embed.proj.bias"),
+    "norm1": ("norm1.weight", "norm1.bias"),
+    "attn.q_proj": ("attn.qkv.weight[0/3]", "attn.qkv.bias[0/3]"),
+    "attn.k_proj": ("attn.qkv.weight[1/3]", "attn.qkv.bias[1/3]"),
+    "attn.v_proj": ("attn.qkv.weight[2/3]", "attn.qkv.bias[2/3]"),
+    "attn.out": ("attn.proj.weight", "attn.proj.bias"),
+    "ls1": ("ls1.gamma",),
+    "norm2": ("norm2.weight", "norm2.bias"),
+    "ffn.gate": ("mlp.w1.weight", "mlp.w1.bias"),
+    "ffn.up": ("mlp.fc1.weight", "mlp.fc1.bias", "mlp.w2.weight", "mlp.w2.bias"),
+    "ffn.out": ("mlp.fc2.weight", "mlp.fc2.bias", "mlp.w3.weight", "mlp.w3.bias"),
+    "ls2": ("ls2.gamma",),
+    "norm": ("norm.weight", "norm.bias"),
+})  # fmt: skip
+
+#: Taps of the embedding that a tap of a block is computed from, beside those of its block.
+ACROSS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    dict.fromkeys(("attn.q", "attn.k"), ("rope.sin", "rope.cos"))
+)
+
+#: A LayerScale may be multiplied into the projection before it.
+FOLDS = (("attn.out", "ls1"), ("ffn.out", "ls2"))
+
+#: Taken out of the normed tokens by indexing and a mean.
+DERIVED = frozenset({"cls", "registers", "patches", "pooled"})

@@ -1,0 +1,327 @@
+"""The search: which value of a graph is which tap.
+
+First the graph runs on its own, and values that are near Meta's are taken. Then Meta's values are put in
+place of all that was found, so that what comes after is computed from Meta's own: a tap behind a grossly
+wrong one is near again. Operators that read a tap's own tensors say where it is computed, however wrong.
+What is left is tried: the value is a tap if, with Meta's put in its place, what comes after is Meta's.
+The same is asked of every tap in the end, see ``Search.confirmed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from dinov3_parity.parity.alignment.alignment import (
+    DATAFLOW,
+    PARAMETERS,
+    VALUES,
+    Alignment,
+    Found,
+)
+from dinov3_parity.parity.alignment.flow import Flow
+from dinov3_parity.parity.alignment.match import APART, CLEAN, NEAR, Match, Shown
+from dinov3_parity.parity.alignment.parameters import Held, anchors
+from dinov3_parity.parity.alignment.samples import Key, Sample, words_of
+from dinov3_parity.parity.families.base import Place
+
+#: Sessions at most, beside the first: what is not found by then is not found.
+_ROUNDS = 24
+
+
+class Search:
+    """One search; ``graph`` is a ``fixtures.graphs.base.Graph``, ``held`` what its parameters hold."""
+
+    def __init__(self, graph: Any, samples: Sequence[Sample], held: Mapping[str, Held]):
+        self.graph, self.samples = graph, samples
+        self.family, self.variant = samples[0].family, samples[0].variant
+        self.flow = Flow(graph.values())
+        self.held, self.anchors = held, anchors(held, self.flow)
+        self.keys = list(self._keys())
+        self.found: dict[Key, Found] = {}
+        self.gone: dict[Key, str] = {}
+        self.sessions = 0
+        self._bases: list[Mapping[str, np.ndarray]] = []
+
+    def _keys(self) -> Iterator[Key]:
+        """What is looked for: neither what is taken out of other taps, nor a place's input, which is the
+        value that the place before hands on."""
+        for place in self.family.places(self.variant):
+            given = self.family.parts[place.part].given
+            for tap in self.family.of_part(place.part, self.variant):
+                if tap.name != given and tap.name not in self.family.derived:
+                    yield place, tap.name
+
+    def before(self, key: Key) -> list[Key]:
+        """The taps that a tap is computed from, through those that were not found."""
+        place, tap = key
+        own = self.family.taps[tap].after
+        part = self.family.parts[place.part]
+        near: list[Key] = []
+        k = self._places.index(place)
+        last = [(self._places[k - 1], self._handed_on(k - 1))] if k else []
+        for name in own:
+            near += last if name == part.given else [(place, name)]
+        if not own and part.name == self._places[-1].part:
+            near += last
+        near += [(self._places[0], name) for name in self.family.across.get(tap, ())]
+        return [
+            one for key in near for one in ([key] if key not in self.gone else self.before(key))
+        ]
+
+    @cached_property
+    def _places(self) -> tuple[Place, ...]:
+        return self.family.places(self.variant)
+
+    def _handed_on(self, k: int) -> str:
+        return self.family.parts[self._places[k].part].handed_on
+
+    def aligned(self) -> Alignment:
+        """Which value is which tap."""
+        self._fold()
+        shown = self._shown({})
+        self._bases = shown.arrays
+        self._take(shown, first=True)
+        for _ in range(_ROUNDS):
+            if not (left := self._left()):
+                break
+            before = len(self.found) + len(self.gone)
+            self._take(self._shown(self.found))
+            if len(self.found) + len(self.gone) == before and not self._tried(left):
+                break
+        self._confirm()
+        absent = self.gone | {key: self._why(key) for key in self._left()}
+        return Alignment(dict(self.found), absent, self.sessions)
+
+    def _left(self) -> list[Key]:
+        return [key for key in self.keys if key not in self.found and key not in self.gone]
+
+    def _fold(self) -> None:
+        """A LayerScale in the weights of the projection before it: the two are one tap."""
+        for held in self.held.values():
+            if held.folded:
+                scaled, scale = held.taps
+                self.gone[scaled] = f"one with {scale[1]}, which is folded into its weights"
+
+    # Running.
+
+    def _shown(self, found: Mapping[Key, Found]) -> Shown:
+        wanted = [value.name for value in self.flow.values.values() if value.operator]
+        return Shown(self.samples, self._run(wanted, self.given(found)))
+
+    def _run(self, wanted, given: Sequence[Mapping[str, np.ndarray]]):
+        self.sessions += 1
+        inputs = [(s.images, one) for s, one in zip(self.samples, given, strict=True)]
+        return self.graph.runs(inputs, wanted)
+
+    def given(self, found: Mapping[Key, Found]) -> list[dict[str, np.ndarray]]:
+        """Meta's values in the graph's layouts, by the names of its values, for each sample."""
+        return [
+            dict(given(found, sample, self._bases[k] if self._bases else {}))
+            for k, sample in enumerate(self.samples)
+        ]
+
+    # Taking.
+
+    def _take(self, shown: Shown, first: bool = False) -> None:
+        """Take every tap that is near one value and no other, in the order of the dataflow."""
+        for key in self._left():
+            if not first and any(one not in self.found for one in self.before(key)):
+                continue
+            if found := self._best(key, shown):
+                self.found[key] = found
+
+    def _best(self, key: Key, shown: Shown) -> Found | None:
+        above = [self.found[one].names for one in self.before(key) if one in self.found]
+        may = lambda name: self._may_be(name, above)
+        near = shown.near(key, may, 5 * CLEAN) or shown.near(key, may)
+        anchor = self.anchors.get(key)
+        if near:
+            best = near[0]
+            same = [one for one in near if one is best or shown.alike(key, best, one)]
+            if (
+                anchor
+                and anchor not in {one.name for one in same}
+                and (at := [one for one in near if one.name == anchor])
+            ):
+                same = at  # its own tensors are read there: it is that, however near another is
+            names = [one.name for one in same]
+            rest = [
+                one for one in near if one.name not in names and not self._akin(one.name, names)
+            ]
+            runner_up = rest[0].error if rest else float("inf")
+            if best.error > CLEAN and runner_up < APART * best.error and anchor not in names:
+                return None
+            roots = [self._latest(root, set(names)) for root in self.flow.roots(names)]
+            layout = next(one for one in same if one.name == roots[0]).layout
+            alike = [r for r in roots if next(o for o in same if o.name == r).layout == layout]
+            by = (PARAMETERS,) if anchor in names else ()
+            by += (VALUES,) if same[0].error <= CLEAN else ()
+            return Found(tuple(alike), layout, by or (VALUES,), same[0].error, runner_up)
+        if anchor and anchor in shown.arrays[0]:
+            return self._anchored(key, anchor, shown)
+        return None
+
+    def _anchored(self, key: Key, anchor: str, shown: Shown) -> Found | None:
+        """A tap by its tensors alone: it is far from Meta's."""
+        matches = [
+            Match(anchor, layout, shown.error(key, anchor, layout))
+            for layout in shown.laid(key, anchor)
+        ]
+        best = min(matches, key=lambda one: one.error, default=None)
+        return best and Found((anchor,), best.layout, (PARAMETERS,), best.error)
+
+    def _may_be(self, name: str, above: Sequence[Sequence[str]]) -> bool:
+        """Whether a value can be a tap that is computed from taps of these names: it is computed from all
+        of them, and is none of them, moved."""
+        for known in above:
+            if not any(self.flow.after(name, one) for one in known) or self._akin(name, known):
+                return False
+        return True
+
+    def _akin(self, name: str, names: Sequence[str]) -> bool:
+        """Whether one of two values is the other, moved."""
+        return any(self.flow.origin(name) == self.flow.origin(one) for one in names)
+
+    def _latest(self, root: str, same: set[str]) -> str:
+        """Of values that are the same numbers one after the other, the last that an operator computes, as
+        far as nothing else reads those before it: a bias of zeros may be added after the product."""
+        at = kept = root
+        while True:
+            users = self.flow.consumers[at]
+            if len(users) != 1 or users[0] not in same:
+                return kept
+            at = users[0]
+            if not self.flow.moves(at):
+                kept = at
+
+    # Trying.
+
+    def _tried(self, left: Sequence[Key]) -> bool:
+        """Try values in the place of one tap of each place: it is the one with which what comes after is
+        Meta's. Whether any was found."""
+        waiting: dict[Place, tuple[Key, list[tuple[str, Any]]]] = {}
+        shown = self._shown(self.found)
+        for key in left:
+            place = key[0]
+            ready = all(one in self.found for one in self.before(key))
+            if place in waiting or not ready:
+                continue
+            if candidates := self._candidates(key, shown):
+                waiting[place] = (key, candidates)
+            else:
+                self.gone[key] = self._why(key)
+                return True
+        progress = False
+        for k in range(max((len(c) for _, c in waiting.values()), default=0)):
+            trial = {
+                key: Found((c[k][0],), c[k][1], (DATAFLOW,), shown.error(key, *c[k]))
+                for key, c in waiting.values()
+                if k < len(c) and key not in self.found
+            }
+            if not trial:
+                break
+            tried = self._shown({**self.found, **trial})
+            for key, found in trial.items():
+                if self._explains(key, found, tried):
+                    self.found[key] = found
+                    progress = True
+        for key, _ in waiting.values():
+            if key not in self.found:
+                self.gone[key] = self._why(key)
+                progress = True
+        return progress
+
+    def _candidates(self, key: Key, shown: Shown) -> list[tuple[str, Any]]:
+        """Values of a shape that a tap can have, between what it is computed from and what comes after."""
+        later = [self.found[k].name for k in self._behind(key) if k in self.found]
+        later += [self.anchors[k] for k in self._behind(key) if k in self.anchors]
+        taken = {name for one in self.found.values() for name in one.names}
+        found = []
+        for name in self.flow.values:
+            if (
+                name in taken
+                or name not in shown.arrays[0]
+                or not self._may_stand(key, name, later)
+            ):
+                continue
+            laid = [one for one in shown.laid(key, name) if one.plain]
+            laid.sort(key=lambda one: shown.error(key, name, one))
+            found += [(name, one) for one in laid[:2]]
+        return found[:12]
+
+    def _may_stand(self, key: Key, name: str, later: Sequence[str]) -> bool:
+        above = [self.found[one] for one in self.before(key)]
+        if not all(any(self.flow.after(name, k) for k in one.names) for one in above):
+            return False
+        return not later or any(self.flow.after(one, name) and one != name for one in later)
+
+    def _behind(self, key: Key) -> list[Key]:
+        """The taps of the same place, or the next place's first, that are computed from a tap."""
+        return [other for other in self.keys if key in self.before(other)]
+
+    def _explains(self, key: Key, found: Found, tried: Shown) -> bool:
+        """Whether with Meta's value there a tap that is computed from it is Meta's."""
+        trial = {**self.found, key: found}
+        for other in self._behind(key):
+            if any(one not in trial and one not in self.gone for one in self.before(other)):
+                continue
+            known = self.found.get(other)
+            names = known.names if known else None
+            for one in tried.near(other, lambda name, names=names: not names or name in names):
+                stands = any(self.flow.after(one.name, name) for name in found.names)
+                if one.error <= CLEAN and stands and one.name not in found.names:
+                    return True
+        return False
+
+    # Confirming.
+
+    def _confirm(self) -> None:
+        """Compute each tap from Meta's values of the taps before it: what was found is near Meta's, or
+        what comes after is; else it was taken wrongly, and is given up."""
+        wanted = {name for one in self.found.values() for name in one.names}
+        shown = Shown(self.samples, self._run(sorted(wanted), self.given(self.found)))
+        errors = {
+            key: shown.error(key, one.name, one.layout)
+            if one.name in shown.arrays[0]
+            else one.error
+            for key, one in self.found.items()
+        }
+        for key, error in errors.items():
+            behind = [errors[k] for k in self._behind(key) if k in errors]
+            by = self.found[key].by
+            if any(one <= CLEAN for one in behind) and DATAFLOW not in by:
+                by = (*by, DATAFLOW)
+            if error <= CLEAN and VALUES not in by:
+                by = (*by, VALUES)
+            self.found[key] = replace(self.found[key], by=by, error=error)
+            if error > NEAR and not {PARAMETERS, DATAFLOW} & set(by):
+                del self.found[key]
+                self.gone[key] = "no value is near it, nor is what comes after it Meta's"
+
+    def _why(self, key: Key) -> str:
+        """Why a tap was not found: the operator that what comes before it goes into."""
+        above = [self.found[one].name for one in self.before(key) if one in self.found]
+        later = [self.found[k].name for k in self._behind(key) if k in self.found]
+        for name in above:
+            for user in self.flow.users(name):
+                if any(self.flow.after(one, user) for one in later):
+                    value = self.flow.values[user]
+                    told = f" ({value.node})" if getattr(value, "node", "") else ""
+                    return f"no value of the graph is it: what is before it goes into {value.operator}{told}"
+        return "no value of the graph is it"
+
+
+def given(
+    found: Mapping[Key, Found], sample: Sample, bases: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Meta's values of taps as a graph lays them out, by the names of its values."""
+    for key, one in found.items():
+        words = words_of(sample.family, sample.variant, key[1])
+        for name in one.names:
+            base = bases.get(name)
+            laid = one.layout.value(sample.meta[key], words, sample.sizes, base)
+            yield name, laid if base is None else laid.reshape(base.shape).astype(base.dtype)
