@@ -200,6 +200,12 @@ def test_what_a_context_holds_is_shown_split_or_not():
     assert shown[product].dtype == np.float32 and not (shown[product].view("u4") & 0xFFFF).any()
 
 
+def test_an_export_that_fails_prints_nothing(capsys):
+    graph = TorchGraph(Tricky(branches=True))
+    graph.run(images(), [])
+    assert graph.how.startswith("recorded") and capsys.readouterr() == ("", "")
+
+
 def test_shapes_have_programs_of_their_own(graph):
     few = graph.run(images(1), graph.outputs())
     again = graph.run(images(1), graph.outputs())
