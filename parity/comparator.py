@@ -123,8 +123,15 @@ class Comparator:
         """Whether a place is still to be compared in a mode."""
         return (mode, place) in self._open
 
-    def compare(self, place: Place, shown: Shown, mode: str = ISOLATED) -> None:
-        """Measure the declared taps of one place; a declared tap that is not shown is a failure.
+    def wanted(self, mode: str, place: Place) -> tuple[str, ...]:
+        """The taps of a place that are still to be compared in a mode."""
+        return self._open[mode, place]
+
+    def compare(
+        self, place: Place, shown: Shown, mode: str = ISOLATED, against: Mapping | None = None
+    ) -> None:
+        """Measure the declared taps of one place; a declared tap that is not shown is a failure. They are
+        held ``against`` the reference's own standards, unless others are given.
 
         Raises LookupError for a place that the contract does not name, and where the reference's
         own taps are not of the tap table's shapes.
@@ -134,7 +141,8 @@ class Comparator:
             if (mode, place) in self.declared:
                 return
             raise LookupError(f"{mode} {place} is not in the contract of this test")
-        drawn, standards = self._reference.input, self._reference.part(place, mode)
+        drawn = self._reference.input
+        standards = self._reference.part(place, mode) if against is None else against
         family = family_of(self.variant)
         where = str(family.numbered(self.variant, place))
         records, known = [], {}

@@ -40,6 +40,11 @@ _ROWS = (
         "every parameter comes bit-equal from the stage before; nothing left over",
         EVERY,
     ),
+    Layer(
+        "local",
+        "each operation alone, on Meta's own values before it: every fault at once, none masked",
+        drawn=True,
+    ),
     Layer("primitives", "patch embedding, tokens, rope tables, final norm", drawn=True),
     Layer(
         "blocks",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from dinov3_parity.parity.families import family_of
 from dinov3_parity.parity.families.base import Place, Variant
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, LOCAL
 
 Contract = Mapping[tuple[str, Place], tuple[str, ...]]  # (mode, place) to taps
 
@@ -18,7 +18,7 @@ Contract = Mapping[tuple[str, Place], tuple[str, ...]]  # (mode, place) to taps
 def declared(name: str, variant: Variant, absent: Iterable[str] = ()) -> Contract:
     """Everything a test of that contract compares on one input, in the order of the computation.
 
-    ``absent`` are taps that the stage says it cannot show.
+    ``absent`` are taps that the stage says it cannot show, of every place or of one, ``block 3: norm1``.
     """
     family, hidden = family_of(variant), frozenset(absent)
     places = family.places(variant)
@@ -26,10 +26,18 @@ def declared(name: str, variant: Variant, absent: Iterable[str] = ()) -> Contrac
 
     def taps(place: Place) -> tuple[str, ...]:
         names = (tap.name for tap in family.of_part(place.part, variant))
-        return tuple(name for name in names if name not in hidden)
+        return shown(place, names)
+
+    def shown(place: Place, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if not hidden & {name, at(place, name)})
 
     def handed_on(place: Place) -> tuple[str, ...]:
-        return tuple(name for name in family.parts[place.part].chained if name not in hidden)
+        return shown(place, family.parts[place.part].chained)
+
+    def operations(place: Place) -> tuple[str, ...]:
+        """What an operation of the place computes: no copy, nothing taken out of another tap."""
+        copies = {family.parts[place.part].given, *family.derived}
+        return tuple(name for name in taps(place) if name not in copies)
 
     embedding = {(ISOLATED, first): taps(first)}
     final = {(ISOLATED, last): taps(last)}
@@ -43,6 +51,7 @@ def declared(name: str, variant: Variant, absent: Iterable[str] = ()) -> Contrac
     }
     (all_tokens, *_) = family.parts[last.part].taps
     contracts = {
+        "operations": {(LOCAL, place): operations(place) for place in places},
         "embedding": embedding,
         "final norm": final,
         "blocks": isolated,
@@ -54,6 +63,11 @@ def declared(name: str, variant: Variant, absent: Iterable[str] = ()) -> Contrac
         "whole model": {(CHAINED, last): family.published},
     }
     return contracts[name]
+
+
+def at(place: Place, tap: str) -> str:
+    """A tap of one place, in a word of ``absent``."""
+    return f"{place}: {tap}"
 
 
 def size(contract: Contract) -> int:

@@ -14,7 +14,9 @@ from msgspec import Meta, Struct
 #: The version of what a run writes: of a record's line, and of run.json.
 FORMAT = 2
 
-ISOLATED, CHAINED = "isolated", "chained"
+#: What a tap was computed from: Meta's own values of the taps before it, Meta's own input of its place, or
+#: what the stage itself handed on.
+LOCAL, ISOLATED, CHAINED = "local", "isolated", "chained"
 
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -59,7 +61,7 @@ class Measurement(
     variant: str
     stage: str
     parent: str
-    mode: Literal["isolated", "chained"]
+    mode: Literal["local", "isolated", "chained"]
     place: str
     tap: str
     batch: Count

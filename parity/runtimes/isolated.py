@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -52,10 +53,15 @@ class Outcome:
 
 @dataclass
 class ChildRunner:
-    """Runs sessions, one after the other. ``memory`` bounds a child's address space, in bytes."""
+    """Runs sessions, one after the other. ``memory`` bounds a child's address space, in bytes.
+
+    Where it ``holds`` a number of sessions, one child runs them all, and they stay open, the latest of
+    them, for the next inputs; what one does then ends them all.
+    """
 
     timeout: float = 120.0
     memory: int = 16 << 30
+    holds: int = 0
     _process: subprocess.Popen | None = field(default=None, repr=False)
 
     def run(
@@ -69,6 +75,7 @@ class ChildRunner:
             spec = {
                 "model": str(model), "level": level, "threads": threads, "folder": folder,
                 "feeds": len(feeds), "timeout": self.timeout, "memory": self.memory,
+                "holds": self.holds,
             }  # fmt: skip
             started = time.perf_counter()
             end = self._asked(spec)
@@ -85,6 +92,10 @@ class ChildRunner:
             told, heard = self._pipes()
             told.write(json.dumps(spec) + "\n")
             told.flush()
+            if self.holds and not select.select([heard], [], [], self.timeout)[0]:
+                self._process.kill()
+                self._process.wait()
+                return {"end": "timeout", "code": self.timeout}
             answer = heard.readline()
         except BrokenPipeError:
             answer = ""
@@ -153,9 +164,10 @@ def session(spec: dict[str, Any]) -> None:
         options.intra_op_num_threads = spec["threads"]
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        opened = onnxruntime.InferenceSession(
+        opened = _OPENED.get(spec["model"]) or onnxruntime.InferenceSession(
             spec["model"], options, providers=["CPUExecutionProvider"]
         )
+        _hold(spec, opened)
         names = [output.name for output in opened.get_outputs()]
         first = opened.get_inputs()[0].name
         phase("running")
@@ -168,6 +180,25 @@ def session(spec: dict[str, Any]) -> None:
         _leave(folder, "MemoryError", "out of memory")
     except Exception as error:
         _leave(folder, type(error).__name__, str(error))
+
+
+#: Sessions that a child holds, by their files, the one last used at the end.
+_OPENED: dict[str, Any] = {}
+
+
+def _hold(spec: dict[str, Any], opened: Any) -> None:
+    if spec.get("holds"):
+        _OPENED.pop(spec["model"], None)
+        _OPENED[spec["model"]] = opened
+        while len(_OPENED) > spec["holds"]:
+            del _OPENED[next(iter(_OPENED))]
+
+
+def _held(spec: dict[str, Any]) -> dict[str, Any]:
+    """Run a session here, in the one child of all."""
+    _bound(spec["memory"])
+    session(spec)
+    return {"end": "done"}
 
 
 def _leave(folder: Path, kind: str, words: str) -> None:
@@ -246,7 +277,8 @@ def main() -> None:
     os.dup2(2, 1)
     run = way()
     for line in sys.stdin:
-        print(json.dumps(run(json.loads(line))), file=answers, flush=True)
+        spec = json.loads(line)
+        print(json.dumps((_held if spec["holds"] else run)(spec)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
