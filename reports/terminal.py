@@ -16,7 +16,15 @@ from dinov3_parity.reports.figures import costs
 from dinov3_parity.reports.pages import faults
 from dinov3_parity.reports.pages.site import Site
 from dinov3_parity.reports.texts import github
-from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, KNOWN, Edge, Verdict, tallied_of
+from dinov3_parity.reports.verdicts import (
+    DEPARTS,
+    HOLDS,
+    INCOMPLETE,
+    KNOWN,
+    Edge,
+    Verdict,
+    tallied_of,
+)
 
 #: What a terminal, or a CI engine that reads its lines, would take for more than text.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -68,7 +76,8 @@ class Finished:
                 more = f", and {len(case.suspects) - 4} more" if case.suspects[4:] else ""
                 lines.append(f"  suspects, of the mistakes that first show there: {names}{more}")
             lines.append(f"  reproduce: {case.divergence.command}")
-        told = [*lines, *verdict.reasons[:3], counts(run.header, run.found)]
+        lines += [*verdict.broken[:_TOLD], *verdict.gaps, *verdict.stale[:_TOLD]]
+        told = [*lines, counts(run.header, run.found)]
         return [_CONTROLS.sub("�", line) for line in told]
 
     def on_github(self) -> list[str]:
@@ -131,10 +140,12 @@ def verdicts(edges: list[Edge]) -> list[str]:
         bad = [e for e in own if e.verdict not in (HOLDS, KNOWN)]
         if bad:
             lines += [f"{variant}: {e.sentence}" for e in bad[:_TOLD]]
-            if bad[_TOLD:]:
-                departs = sum(e.verdict == DEPARTS for e in bad[_TOLD:])
+            if more := bad[_TOLD:]:
+                departs = sum(e.verdict == DEPARTS for e in more)
+                partly = sum(e.verdict == INCOMPLETE for e in more)
+                rest = f", {partly} compared in part" if partly else ""
                 lines.append(
-                    f"{variant}: {counted(len(bad) - _TOLD, 'more stage')}, {departs} of their own"
+                    f"{variant}: {counted(len(more), 'more stage')}, {departs} of their own{rest}"
                 )
             continue
         stages = ", ".join(e.stage for e in own)

@@ -17,7 +17,7 @@ from dinov3_parity.parity.records import divergence, stages
 from dinov3_parity.parity.records.deviations import Deviation, Tally, tallies
 from dinov3_parity.parity.records.divergence import REFERENCE, Divergence
 from dinov3_parity.parity.records.measurement import Measurement
-from dinov3_parity.parity.records.run_folder import FAILED, OK, missing
+from dinov3_parity.parity.records.run_folder import FAILED, FAILED_ITSELF, OK, PORT, missing
 from dinov3_parity.parity.words import counted
 
 HOLDS, DEPARTS, REPEATS, KNOWN, INCOMPLETE, OUTDATED, NOTHING = (
@@ -33,7 +33,8 @@ class Edge:
     """What the records say of one stage of a variant; ``strongest`` is its strongest measurement, of
     those that are no known departures where there are any.
 
-    ``divergence`` is its first departure: of its own, where it has one.
+    ``divergence`` is its first departure: of its own, where it has one. ``missing`` is how much was
+    declared of it and not compared.
     """
 
     variant: str
@@ -45,10 +46,17 @@ class Edge:
     compared: int
     failed: int
     known: int = 0
+    missing: int = 0
 
     @property
     def sentence(self) -> str:
         """The verdict in one sentence, or a few."""
+        if self.verdict == INCOMPLETE:
+            but = " but for known departures" if self.known else ""
+            return (
+                f"{self.stage} was compared against {self.parent} in part: {_short_of(self.missing)}. "
+                f"What was is within its limits{but}: {_but_for(self.strongest)}."
+            )
         if self.verdict == KNOWN:
             return (
                 f"{self.stage} holds against {self.parent} but for known departures, on "
@@ -74,6 +82,13 @@ def strongest_of(m: Measurement) -> str:
         else f"{m.ratio:.2f} of limit {m.limit:g}"
     )
     return f"its strongest noise ratio is {figure}, at {m.where} on {m.input}"
+
+
+def _short_of(missing: int) -> str:
+    """How much of an edge was not compared; where nothing, a port failed beside its comparisons."""
+    were = "was" if missing == 1 else "were"
+    told = f"{counted(missing, 'tap')} {were} declared and not compared"
+    return told if missing else "the port itself failed"
 
 
 def _but_for(m: Measurement) -> str:
@@ -167,7 +182,8 @@ def _counted(departed: Divergence, own: list[Measurement]) -> Divergence:
 class Verdict:
     """What a run says as a whole. ``broken`` are tests that failed on something other than a
     comparison, ``gaps`` what was declared and not compared, or is lost; ``tallies`` say what became of
-    the entries of its known departures.
+    the entries of its known departures, ``ports`` which ports themselves failed, and on which
+    variant.
     """
 
     word: str
@@ -175,6 +191,7 @@ class Verdict:
     broken: list[str]
     gaps: list[str]
     tallies: list[Tally] = field(default_factory=list)
+    ports: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def stale(self) -> list[str]:
@@ -201,15 +218,20 @@ class Verdict:
         """The verdict in one line."""
         if not self.edges and self.word != DEPARTS:
             return "Nothing was compared"
+        if self.ports and not self.first:
+            variant, stage = self.ports[0]
+            more = f", and {len(self.ports) - 1} more" if self.ports[1:] else ""
+            return f"{variant}: {stage} itself failed, and was not compared in full{more}"
         departed = [e for e in self.edges if e.verdict == DEPARTS]
         if departed and (found := departed[0].divergence):
             first, where = departed[0], found.worst.where
             more = f", and {len(departed) - 1} more" if departed[1:] else ""
             return f"{first.variant}: {first.stage} departs from {first.parent} at {where}{more}"
         if self.word == DEPARTS:
-            return "A test failed; every comparison is within its limit"
+            rest = "every comparison is within its limit" if self.edges else "nothing was compared"
+            return f"A test failed; {rest}"
         if self.word == INCOMPLETE:
-            return "Incomplete: what was compared holds, and not everything was compared"
+            return "Incomplete: what was compared is within its limits, and not everything was compared"
         if self.word == OUTDATED:
             one = f"{counted(len(self.stale), 'known departure')} to be looked at"
             return f"Outdated: what was compared holds; {one}"
@@ -229,7 +251,11 @@ class Verdict:
 
 def verdict(header: dict[str, Any], found: Sequence[Measurement], lost: Iterable[str]) -> Verdict:
     """The verdict of a run: ``header`` is its run.json, ``lost`` what could not be read."""
-    told = edges(found, header["options"], header["pipeline"], header["program"])
+    ports = _failed_ports(header)
+    told = [
+        _in_part(edge, header, ports)
+        for edge in edges(found, header["options"], header["pipeline"], header["program"])
+    ]
     broken, gaps = [*_broken(header, told)], [*missing(header), *lost]
     tallied = tallied_of(header, found)
     if header["exit"] not in ("", OK, FAILED):
@@ -242,7 +268,29 @@ def verdict(header: dict[str, Any], found: Sequence[Measurement], lost: Iterable
         word = OUTDATED
     else:
         word = HOLDS if told else NOTHING
-    return Verdict(word, told, broken, gaps, tallied)
+    return Verdict(word, told, broken, gaps, tallied, ports)
+
+
+def _in_part(edge: Edge, header: dict[str, Any], ports: list[tuple[str, str]]) -> Edge:
+    """An edge as it stands beside what was declared of it: one that fell short does not hold."""
+    about = edge.variant, edge.stage
+    missing = sum(
+        gap["declared"] - gap["compared"]
+        for gap in header["contract"]["missing"]
+        if (gap["variant"], gap["stage"]) == about
+    )
+    short = edge.verdict in (HOLDS, KNOWN) and (missing or about in ports)
+    return replace(edge, verdict=INCOMPLETE if short else edge.verdict, missing=missing)
+
+
+def _failed_ports(header: dict[str, Any]) -> list[tuple[str, str]]:
+    """The variants and ports of tests in which the port itself failed, each once."""
+    found = (
+        (str(told.get("variant", "")), str(told.get("stage", "")))
+        for test in header["tests"]
+        if (told := test["properties"]).get(PORT) == FAILED_ITSELF
+    )
+    return list(dict.fromkeys(found))
 
 
 def tallied_of(header: dict[str, Any], found: Sequence[Measurement]) -> list[Tally]:

@@ -55,12 +55,15 @@ class Inputs(Struct):
 
 
 class Gap(Struct):
-    """What a test declared on an input, and did not compare all of."""
+    """What a test declared on an input, and did not compare all of; of which stage and variant, "" where
+    that is not told."""
 
     test: str = ""
     input: str = ""
     declared: int = 0
     compared: int = 0
+    variant: str = ""
+    stage: str = ""
 
 
 class Contract(Struct):

@@ -35,6 +35,9 @@ RECORDS, DECLARED, _ACCOUNTS, _NOTES = ".jsonl", ".declared", ".accounts", ".jso
 #: The property that tests of the suite's own layers have, and no others.
 LAYER = "layer"
 
+#: The property of a test in which a port itself failed, and what it says then.
+PORT, FAILED_ITSELF = "port", "failed"
+
 #: Distributions whose versions a reader of a result asks for, whatever the stages.
 _ALWAYS = ("dinov3-parity", "numpy", "hypothesis", "pytest")
 
@@ -227,8 +230,13 @@ def fulfilment(folder: Path, run: str) -> dict[str, Any]:
     for test, drawn, wanted, found, _ in _accounts(folder, run):
         declared.setdefault((test, drawn), wanted)
         compared[test, drawn] = max(found, compared.get((test, drawn), 0))
+    about = {
+        test: {one: told.get(one, "") for one in ("variant", "stage")}
+        for test, told in tests.items()
+    }
     missing = [
         {"test": test, "input": drawn, "declared": n, "compared": compared.get((test, drawn), 0)}
+        | about.get(test, {})
         for (test, drawn), n in declared.items()
         if compared.get((test, drawn), 0) < n
     ]

@@ -11,20 +11,22 @@ from msgspec import Struct
 SCHEMA: Final = "dinov3-parity verdict"
 VERSION: Final = 1
 
-#: How it ends, as an exit code: holds; departs, or compared less than it declared; could not run.
+#: How it ends, as an exit code: holds; departs, a port failed, or compared less than it declared;
+#: could not run.
 HELD: Final = 0
 DEPARTED: Final = 1
 NOT_RUN: Final = 2
 
 Code = Literal[0, 1, 2]
-EdgeWord = Literal["holds", "departs", "repeats", "known"]
+EdgeWord = Literal["holds", "departs", "repeats", "known", "incomplete"]
 Word = Literal["holds", "departs", "incomplete", "outdated", "nothing compared", "could not run"]
 EntryWord = Literal["known", "not seen", "not looked at", "stale"]
 
 
 class Edge(Struct, frozen=True, forbid_unknown_fields=True):
     """A stage of a variant, held against the reference; its weights derive from ``parent``. It is "known"
-    where all that departs does so as is known, by ``known`` of its comparisons."""
+    where all that departs does so as is known, by ``known`` of its comparisons; "incomplete" where no
+    comparison departs, and the port failed or less was compared than was declared."""
 
     variant: str
     stage: str
@@ -116,8 +118,9 @@ class FailedTest(Struct, frozen=True, forbid_unknown_fields=True):
 
 class MachineVerdict(Struct, frozen=True, forbid_unknown_fields=True):
     """The verdict of a run. ``exit`` is 0 where it holds, but for known departures; 1 where a comparison
-    is beyond its limit or was declared and not made, or the list of known departures is "outdated"; 2
-    where the run could not be done: ``error`` says why, "" otherwise.
+    is beyond its limit or was declared and not made, the port itself failed (it raised, crashed, hung or
+    returned what no stage returns), or the list of known departures is "outdated"; 2 where the run could
+    not be done: ``error`` says why, "" otherwise.
 
     ``suite`` is the suite's version, ``run`` the run's id, ``command`` what was run, ``repeat`` what
     repeats the first divergence, or the run where there is none. ``reasons`` are what else than an edge

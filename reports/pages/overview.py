@@ -16,7 +16,7 @@ from dinov3_parity.reports.figures import costs, dataflow, heatmap, thumbnails
 from dinov3_parity.reports.figures.digest import digest, packed
 from dinov3_parity.reports.pages import address, html
 from dinov3_parity.reports.texts.markdown import REPRODUCER
-from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, KNOWN, REPEATS, Edge, Verdict
+from dinov3_parity.reports.verdicts import DEPARTS, HOLDS, INCOMPLETE, KNOWN, REPEATS, Edge, Verdict
 
 #: Rows of the table of places that a page has without its script.
 ROWS = 60
@@ -115,6 +115,8 @@ def _word(edges: list[Edge]) -> str:
     words = {e.verdict for e in edges}
     if words & {DEPARTS, REPEATS}:
         return DEPARTS
+    if INCOMPLETE in words:
+        return INCOMPLETE
     return KNOWN if KNOWN in words else HOLDS
 
 

@@ -27,6 +27,7 @@ _WORDS = {
     "departs": "❌ departs",
     "repeats": "↪️ repeats",
     "known": "🟡 known",
+    "incomplete": "🟠 incomplete",
 }
 
 

@@ -99,11 +99,12 @@ def _text(value: Any) -> Any:
 
 
 def _exit(header: dict[str, Any], verdict: Verdict) -> Code:
-    """Only what was measured can depart: where nothing was, or the run was cut short with all that it
-    measured within its limits, it could not run."""
+    """A port that itself failed has departed, whatever else was compared. Beside it only what was
+    measured can depart: where nothing was, or the run was cut short with all that it measured within its
+    limits, it could not run."""
     if verdict.word == HOLDS:
         return HELD
-    if any(edge.verdict == DEPARTS for edge in verdict.edges):
+    if verdict.ports or any(edge.verdict == DEPARTS for edge in verdict.edges):
         return DEPARTED
     ended = header["exit"] in ("", OK, FAILED)
     return (

@@ -214,9 +214,21 @@ def test_a_crash_in_a_run_is_that_ports_failure_and_the_run_goes_on(run_pytest, 
     assert "ended with exit code 3" in shown.out and "1 failed, 2 passed" in shown.out
     for ours in ("Traceback", "fixtures/ports", "INTERNALERROR", "Falsifying"):
         assert ours not in shown.out, shown.out
+    assert "vits16: mine was compared against meta in part: " in shown.out
+    assert "declared and not compared: " in shown.out and "holds" not in shown.out, shown.out
+    first = verdict_in(tmp_path)
+    assert (first["exit"], first["edges"][0]["verdict"]) == (1, "incomplete")
+    assert first["headline"] == "vits16: mine itself failed, and was not compared in full"
+    assert {(gap["variant"], gap["stage"]) for gap in first["missing"]} == {("vits16", "mine")}
     line = next(one for one in shown.out.splitlines() if one.startswith("Reproduce: "))
     again = run_pytest(*shlex.split(line.removeprefix("Reproduce: pytest ")))
     assert again.code == pytest.ExitCode.TESTS_FAILED and "exit code 3" in again.out, again.out
+    alone = verdict_in(tmp_path)
+    assert (alone["exit"], alone["compared"], alone["error"]) == (1, 0, ""), "whatever is selected"
+
+
+def verdict_in(folder):
+    return json.loads((folder / "report" / "verdict.json").read_text())
 
 
 def test_a_hang_costs_its_bound_once_a_test(run_pytest, tmp_path):

@@ -61,6 +61,13 @@ def test_the_first_divergence_has_every_tap_over_its_limit_there(tmp_path):
     assert first.suspects and one.repeat == first.repeat and '-k "vits16 and equimo' in one.repeat
 
 
+#: A test in which the port itself failed.
+OF_PORT = {
+    "test": "t", "outcome": "failed", "words": "E  no licence",
+    "properties": {"variant": "vits16", "stage": "equimo", "port": "failed"},
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("found", "header", "code"),
     [
@@ -71,6 +78,8 @@ def test_the_first_divergence_has_every_tap_over_its_limit_there(tmp_path):
         ([], {}, 2),
         ([], {"tests": [{"test": "t", "outcome": "error", "words": "E  no licence"}]}, 2),
         (clean(), {"tests": [{"test": "t", "outcome": "error", "words": "E  no licence"}]}, 1),
+        ([], {"tests": [OF_PORT]}, 1),
+        (clean(), {"tests": [OF_PORT]}, 1),
     ],
 )
 def test_only_what_was_measured_departs(found, header, code, tmp_path):

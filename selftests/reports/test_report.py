@@ -108,6 +108,14 @@ def test_the_terminal_ends_with_what_was_compared(tmp_path):
     assert told[1].startswith("vits16: equimo departs from meta at block 0, attn.k (isolated): 700")
     assert "compared 23 of 25 declared taps on 1 input, quick (seed 0), 1 failed" in told
     assert told[-1] == f"report: {tmp_path / 'index.html'}" and len(told) <= 11
+
+
+def test_what_was_not_compared_is_told_however_many_tests_failed(tmp_path):
+    tests = [{"test": f"t.py::{n}", "outcome": "failed", "words": "E  no"} for n in range(9)]
+    site = reported(tmp_path, SHORT | {"tests": tests}, clean())
+    told = terminal.Finished(tmp_path, site, tmp_path / "index.html").told()
+    gap = "declared and not compared: 2 taps: test_blocks[x] on B1 2x2 seed=0"
+    assert told[-2] == gap and len(told) == 6, told
     (gap,) = missing(SHORT)
     assert gap.startswith("declared and not compared: 2 taps: test_blocks[x]") and gap in told
 

@@ -3,6 +3,7 @@
 import pytest
 from dinov3_parity.parity.records.header import filled
 from dinov3_parity.parity.records.measurement import CHAINED
+from dinov3_parity.reports import terminal
 from dinov3_parity.reports.verdicts import (
     DEPARTS,
     HOLDS,
@@ -281,6 +282,33 @@ def test_a_run_of_which_something_is_missing_is_incomplete(header, lost):
     told = run(block("equimo"), lost, **header)
     assert told.word == INCOMPLETE and len(told.gaps) == 1
     assert told.headline.startswith("Incomplete")
+
+
+GAP = {"test": "t", "input": "B1 1x1 seed=0", "declared": 3, "compared": 1}
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"contract": {"missing": [GAP | {"variant": "vits16", "stage": "mapped"}]}},
+         "in part: 2 taps were declared and not compared. What was is within its limits: its "),
+        ({"tests": [failed("E  no", variant="vits16", stage="mapped", port="failed")]},
+         "in part: the port itself failed. What was"),
+    ],
+    ids=["gap", "port"],
+)  # fmt: skip
+def test_a_stage_that_fell_short_does_not_hold_and_the_others_do(header, words):
+    told = run([*block("equimo"), *block("mapped")], **header)
+    first, second = told.edges
+    assert (first.verdict, second.verdict) == (HOLDS, INCOMPLETE)
+    assert words in second.sentence and "holds" not in f"{second.sentence} {told.headline}"
+    lines = terminal.verdicts(told.edges)
+    assert lines == [f"vits16: {second.sentence}"]
+
+
+def test_a_stage_that_fell_short_and_departs_departs():
+    gap = GAP | {"variant": "vits16", "stage": "equimo"}
+    assert [e.verdict for e in run(wrong("equimo"), contract={"missing": [gap]}).edges] == [DEPARTS]
 
 
 def test_nothing_is_not_something_that_holds():
