@@ -116,7 +116,23 @@ def test_a_hang_ends_with_the_bound(tmp_path):
     with pytest.raises(NoAnswer, match="did not answer within 2 seconds, and was killed"):
         stage.head(TOKENS)
     assert 2 <= time.monotonic() - began < 10
-    assert "tokens" in stage.embed(ONE.images())
+
+
+def test_after_a_hang_it_is_asked_nothing_more_whatever_opens_it(tmp_path):
+    """Each question would cost the bound again; of a large variant each block is a process of its own."""
+    stage = opened(tmp_path, wrong("head", "time.sleep(600)"), bound=2)
+    with pytest.raises(NoAnswer):
+        stage.head(TOKENS)
+    for again in (
+        lambda: stage.embed(ONE.images()),
+        lambda: stage.port.opened(stage.variant, stage.checkpoint),
+    ):
+        with pytest.raises(NoAnswer) as caught:
+            again()
+        told = in_a_paragraph(caught.value)
+        assert (
+            "gets no more questions in this run: asked for head, it gave no answer within 2" in told
+        )
 
 
 @pytest.mark.parametrize(
@@ -231,15 +247,18 @@ def verdict_in(folder):
     return json.loads((folder / "report" / "verdict.json").read_text())
 
 
-def test_a_hang_costs_its_bound_once_a_test(run_pytest, tmp_path):
+def test_a_hang_costs_its_bound_once_a_run(run_pytest, tmp_path):
     words = command(tmp_path, CRASHES.format("time.sleep(600)"))
-    asked = ("--stage-command", words, "--stage-timeout", "4", "-k", "vits16 and mine and blocks")
-    shown = run_pytest(*asked)
+    selected = "vits16 and mine and (blocks or release)"
+    shown = run_pytest("--stage-command", words, "--stage-timeout", "4", "-k", selected)
     assert shown.code == pytest.ExitCode.TESTS_FAILED, shown.out
     assert "did not answer within 4 seconds" in shown.out and "Reproduce: pytest" in shown.out
+    assert "asked for features" in shown.out and "gets no more questions in this run" in shown.out
     assert "--stage-timeout=4.0" in shown.out
-    (seconds,) = re.findall(r"1 failed, .* in ([\d.]+)s", shown.out)
+    (seconds,) = re.findall(r"2 failed, .* in ([\d.]+)s", shown.out)
     assert 4 <= float(seconds) < 8, "a second input is not tried"
+    told = verdict_in(tmp_path)
+    assert told["exit"] == 1 and len(told["missing"]) == 7, "the rest is not compared"
 
 
 def test_what_is_no_port_ends_a_run_before_it_begins(run_pytest, tmp_path):
