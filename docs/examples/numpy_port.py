@@ -4,7 +4,6 @@ pytest -k "vits16 and numpy" --stage docs/examples/numpy_port.py:NumPyPort
 """
 
 import numpy as np
-from dinov3_parity.parity.taps import split_head
 from scipy.special import erf
 
 
@@ -62,7 +61,11 @@ class NumPyPort:
 
     def head(self, tokens):
         """The final norm of tokens (B, N, D), split: the class token, the registers, the patches."""
-        return split_head(self._norm(tokens, self.checkpoint, "norm"), self.variant)
+        normed, prefix = self._norm(tokens, self.checkpoint, "norm"), self.variant.prefix
+        patches = normed[:, prefix:]
+        shown = {"norm": normed, "cls": normed[:, 0], "registers": normed[:, 1:prefix]}
+        pooled = patches.mean(1, dtype=np.float64).astype(np.float32)
+        return shown | {"patches": patches, "pooled": pooled}
 
     def features(self, images):
         """What the whole model returns of images, on its own output from block to block."""

@@ -20,8 +20,8 @@ from selftests.faults.test_faults import INPUTS
 from selftests.support.documents import DOCUMENTS, ROOT, absent, anchors, blocks, links, options
 from selftests.support.processes import environment
 
-#: What no help names: a word for any option, and pytest's other spelling of --junit-xml.
-UNNAMED = {"--index-url", "--option", "--junitxml"}
+#: What no help names: pip's and npm's, a word for any option, pytest's other spelling of --junit-xml.
+UNNAMED = {"--index-url", "--ignore-scripts", "--option", "--junitxml"}
 
 
 @pytest.fixture(scope="module")

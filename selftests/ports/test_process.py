@@ -1,5 +1,6 @@
 """A port in a process of its own: what it does wrong is told with its command, and nothing is left."""
 
+import ast
 import gc
 import json
 import os
@@ -212,6 +213,18 @@ def test_nothing_is_left_where_the_suite_is_ended(tmp_path, nothing_is_left, by)
     while time.monotonic() < until and (psutil.wait_procs(others, 0.1)[1]):
         pass
     assert psutil.wait_procs(others, 1)[1] == []
+
+
+def test_the_documents_examples_need_nothing_of_the_suite():
+    """They stand in an environment of the port's own."""
+    for path, needs in (
+        (ADAPTER, {"numpy"}),
+        (ADAPTER.parent / "numpy_port.py", {"numpy", "scipy"}),
+    ):
+        lines = ast.walk(ast.parse(path.read_text()))
+        found = [one for one in lines if isinstance(one, ast.Import | ast.ImportFrom)]
+        names = [getattr(one, "module", None) or one.names[0].name for one in found]
+        assert {name.partition(".")[0] for name in names} - sys.stdlib_module_names == needs, path
 
 
 # In a run
