@@ -71,6 +71,11 @@ def test_it_brings_no_framework_and_is_small(light):
     shown = subprocess.run([folder / "bin" / "python", "-c", asked], capture_output=True, text=True)
     assert not FRAMEWORKS & set(json.loads(shown.stdout)), shown.stdout
     assert 1e6 < size < MOST, f"{size / 1e6:.0f} MB"
+    told = re.search(
+        r"brings (\d+) MB, (\d+) to (\d+) MB with the\s+bytecode", (ROOT / "README.md").read_text()
+    )
+    plain, *compiled = map(int, told.groups())
+    assert abs(size / 1e6 - plain) < 10 and plain < min(compiled), f"{size / 1e6:.0f} MB"
 
 
 def test_it_holds_a_port_against_recorded_references(light, theirs, references, store):
