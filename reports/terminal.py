@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dinov3_parity.parity.records.deviations import Deviation, near
 from dinov3_parity.parity.records.measurement import Measurement
 from dinov3_parity.parity.records.reader import Run, joined, read
 from dinov3_parity.parity.records.run_folder import FAILED, MEASUREMENTS, OK, RUN, merge, rewrite
@@ -68,7 +70,8 @@ class Finished:
     def told(self) -> list[str]:
         """What departs, why and what to do, or how strong the strongest ratio is; what was compared."""
         run, verdict = self._run, self._verdict
-        lines = verdicts(verdict.edges) + known(verdict)
+        here = [stage["name"] for stage in run.header["pipeline"]]
+        lines = verdicts(verdict.edges) + known(verdict, here)
         for case in self.site.cases[:1]:
             lines += [f"  why: {' '.join(filter(None, (*case.why[:2], case.gate)))}"]
             if case.suspects:
@@ -119,16 +122,26 @@ def is_known(line: str) -> bool:
     return line.startswith(_KNOWN)
 
 
-def known(verdict: Verdict) -> list[str]:
-    """The known departures that a run met, a line each, and how many are about other things."""
+def known(verdict: Verdict, stages: Iterable[str] = ()) -> list[str]:
+    """The known departures that a run met, a line each, and which are about other things; of these those
+    whose stage is none of the run's ``stages``, but for a slip in its name."""
     lines = [one.words for one in verdict.known[:_TOLD]]
     if more := len(verdict.known) - _TOLD:
         lines += [counted(more, "more known departure")] if more > 0 else []
     if verdict.unseen:
-        names = ", ".join(one.entry.label for one in verdict.unseen[:_TOLD])
+        names = ", ".join(_unseen(one.entry, set(stages)) for one in verdict.unseen[:_TOLD])
         rest = f", and {len(verdict.unseen) - _TOLD} more" if verdict.unseen[_TOLD:] else ""
         lines.append(f"not looked at, nothing that they are about was compared: {names}{rest}")
     return [f"{_KNOWN}{line}" for line in lines]
+
+
+def _unseen(entry: Deviation, stages: set[str]) -> str:
+    slips = {one: near(one, stages) for one in entry.stages if stages and one not in stages}
+    told = [
+        f"no stage is called {one!r} here" + (f", perhaps {close}?" if close else "")
+        for one, close in slips.items()
+    ]
+    return f"{entry.label} ({'; '.join(told)})" if told else entry.label
 
 
 def verdicts(edges: list[Edge]) -> list[str]:

@@ -10,11 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import FAMILIES, VARIANTS
 from dinov3_parity.parity.families.base import Family, Place, Tap
 from dinov3_parity.parity.layers import LAYERS
@@ -103,6 +105,24 @@ def load(path: Path, today: date | None = None) -> list[Deviation]:
     return policy.read(path, FORM, lambda number, fields: _entry(path, number, fields, today))
 
 
+def given(path: Path) -> list[Deviation]:
+    """The entries of a file that was named to be read; raises ParityError as ``load`` does, and for one
+    without any."""
+    if found := load(path):
+        return found
+    raise ParityError(
+        f"{path} lists no known departure: there is no [[{policy.TABLE}]] in it. Write one, with "
+        f"{FORM.words}; or leave --deviations out."
+    )
+
+
+def near(stage: str, stages: Iterable[str]) -> str:
+    """The stage of a run that an entry's may be a slip of, "" where none is called much like it."""
+    by_lower = {name.lower(): name for name in stages}
+    found = get_close_matches(stage.lower(), by_lower, 1, cutoff=0.7)
+    return by_lower[found[0]] if found else ""
+
+
 def _entry(path: Path, number: int, fields: dict[str, Any], today: date) -> Deviation:
     def texts(key: str) -> list[str]:
         value = fields.get(key, [])
@@ -121,6 +141,8 @@ def _entry(path: Path, number: int, fields: dict[str, Any], today: date) -> Devi
         for name in names:
             if name not in known:
                 raise ValueError(f"there is no {kind} {name!r}")
+    for name, ceiling in (*((tap, made.ceiling) for tap in made.taps), *made.downstream.items()):
+        _hold_ceiling(name, ceiling)
     for name in made.taps:
         family, tap = _tap(name)
         _hold_places(made, tap)
@@ -133,6 +155,16 @@ def _entry(path: Path, number: int, fields: dict[str, Any], today: date) -> Devi
 def _tap(name: str) -> tuple[Family, Tap]:
     family = next(family for family in FAMILIES.values() if name in family.taps)
     return family, family.taps[name]
+
+
+def _hold_ceiling(name: str, ceiling: float) -> None:
+    """Raise ValueError for a ceiling below which nothing departs: it would explain nothing."""
+    limit = _tap(name)[1].limit
+    if ceiling <= min(limit.whole, limit.token):
+        raise ValueError(
+            f"the ceiling {ceiling:g} of {name} is within its limit, {limit.whole:g} and of one token "
+            f"{limit.token:g}: nothing departs below it, so write a larger one, or no entry"
+        )
 
 
 def _hold_places(entry: Deviation, tap: Tap) -> None:

@@ -91,5 +91,6 @@ def read(path: Path, form: Form, made: Callable[[int, dict[str, Any]], T]) -> li
         where = f"entry {number}: " if number else ""
         why = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise ParityError(
-            f"{path} is not a policy file: {where}{why}. Each [[{TABLE}]] has {form.words}."
+            f"{path} cannot be used as a list of known departures: {where}{why}. Each [[{TABLE}]] has "
+            f"{form.words}."
         ) from error

@@ -55,7 +55,7 @@ def test_an_entry_about_no_cell_is_named():
 )
 def test_a_policy_file_that_is_not_well_formed(tmp_path, text):
     (tmp_path / "d.toml").write_text(text)
-    with pytest.raises(ParityError, match="is not a policy file"):
+    with pytest.raises(ParityError, match="cannot be used as a list of known departures"):
         deviations.load(tmp_path / "d.toml")
 
 

@@ -199,6 +199,8 @@ def test_a_file_is_read_as_it_is_written(tmp_path):
         ("2027-06-01", "'soon'", "until = 'soon' names no date and no version"),
         ("2027-06-01", "7", "until = 7 is not a date, or a requirement"),
         ("= 700", "= -1", "ceiling = -1 is not a number above zero"),
+        ("= 700", "= 2.5", "the ceiling 2.5 of ffn.hidden is within its limit, "),
+        ("= 300", "= 1.5", "the ceiling 1.5 of "),
         ("= 700", "= true", "ceiling = True is not a number above zero"),
         ("= 300", "= 'much'", "is not a table of taps, each with a number"),
         ('tap = "ffn.hidden"', 'tap = "ffn.hiden"', "there is no tap 'ffn.hiden'"),
@@ -220,7 +222,11 @@ def test_a_file_of_another_form_is_refused_in_a_paragraph_that_names_the_entry(
     with pytest.raises(ParityError) as refused:
         deviations.load(written(tmp_path, text))
     words = str(refused.value)
-    assert says in words and "\n" not in words and "d.toml is not a policy file: " in words
+    assert (
+        says in words
+        and "\n" not in words
+        and "d.toml cannot be used as a list of known departures: " in words
+    )
     assert ("entry 2: " in words) == ("[[" not in old)
 
 
@@ -230,6 +236,12 @@ def test_the_example_in_the_documents_is_one(tmp_path):
     )
     (entry,) = deviations.load(written(tmp_path, text))
     assert entry.taps == ["rope.sin", "rope.cos"] and len(entry.downstream) == 3
+
+
+@pytest.mark.parametrize("text", ["", "# nothing any more\n"])
+def test_a_file_without_an_entry_is_refused(tmp_path, text):
+    with pytest.raises(ParityError, match=r"d.toml lists no known departure: .*leave --deviations"):
+        options._deviations(written(tmp_path, text))
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
