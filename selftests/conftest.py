@@ -44,6 +44,7 @@ def vits16(store) -> Pipeline:
 class Ran:
     code: int
     out: str
+    err: str = ""  # where it is asked for apart
 
 
 @pytest.fixture
@@ -51,15 +52,18 @@ def run_pytest(store, tmp_path):
     """Run the suite in a process of its own; where its report goes is ``tmp_path / "report"``."""
 
     def run(
-        *words: str, store: Path = store.root, program: tuple[str, ...] = ("-m", "pytest")
+        *words: str,
+        store: Path = store.root,
+        program: tuple[str, ...] = ("-m", "pytest"),
+        apart=False,
     ) -> Ran:
         command = [sys.executable, *program, *words]
         command += [f"--store={store}", f"--report-dir={tmp_path / 'report'}"]
         done = subprocess.run(
             command, cwd=ROOT, env=environment(), text=True, timeout=600,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE if apart else subprocess.STDOUT,
         )  # fmt: skip
-        return Ran(done.returncode, done.stdout)
+        return Ran(done.returncode, done.stdout, done.stderr or "")
 
     return run
 

@@ -53,7 +53,11 @@ def test_a_port_that_departs_ends_in_1_and_its_line_repeats_it_here(ran):
     ("words", "says"),
     [
         (["port.py:Prot"], "has no Prot"),
-        (["prot.py:Port"], "check prot.py:Port: write path/to/module.py:Name"),
+        (["prot.py:Port"], "here/prot.py: write path/to/module.py:Name"),
+        (
+            ["port.py:Port", "-k", "(("],
+            "-k '((' is no expression. Write names with and, or and not",
+        ),
         (["nothing.of:Port"], "No module named 'nothing'"),
         (["onxx"], "no stage is called that"),
         (["port.py:Port", "-k", "blokcs"], "nothing is called 'blokcs', perhaps blocks?"),
@@ -185,10 +189,17 @@ def test_a_table_that_says_nothing_is_told_in_a_paragraph(settled, capsys, tmp_p
     assert wrong(told, SCHEMA) == [] and says in told["error"]
 
 
-def test_a_file_that_cannot_be_written_is_told(settled, capsys, tmp_path):
+@pytest.mark.parametrize("option", ["--json", "--junit"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_runs(
+    settled, capsys, tmp_path, option
+):
     (tmp_path / "file").write_text("")
-    settled("", "a:A", "--json", "file/v.json")
-    assert "--json file/v.json cannot be written" in capsys.readouterr().err
+    assert settled("", "a:A", option, "file/v") is None
+    assert (
+        f"{option} file/v cannot be written: File exists. Name a file in" in capsys.readouterr().err
+    )
+    assert settled("", "a:A", option, "new") is not None
+    assert (tmp_path / "new").exists() == (option == "--json"), "what is tried leaves nothing"
 
 
 # ONNX files

@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from dinov3_parity.fixtures.host import typed_expression
 from dinov3_parity.fixtures.pytest_plugin import keyword
 from dinov3_parity.fixtures.stages.registry import stages
+from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.layers import LAYERS
@@ -177,9 +179,30 @@ def test_a_word_that_is_a_slip_is_told_with_what_there_is(run_pytest, expression
 
 @pytest.mark.parametrize("expression", ["vits16 and onx", "(vits16 and layout) or onx"])
 def test_a_slip_is_told_where_other_processes_collect(run_pytest, expression):
-    shown = run_pytest("-k", expression, "-n", "1")
+    """On standard error, as without them."""
+    shown = run_pytest("-k", expression, "-n", "1", apart=True)
     assert shown.code == pytest.ExitCode.USAGE_ERROR, shown.out
-    assert "nothing is called 'onx', perhaps onnx?" in shown.out
+    assert "ERROR: -k selects no such test: nothing is called 'onx', perhaps onnx?" in shown.err
+    assert "perhaps onnx?" not in shown.out
+
+
+@pytest.mark.parametrize(
+    ("typed", "right"),
+    [
+        ("", True), ("vits16", True), ("not not a", True), ("a and not (b or c)", True),
+        ("(vitl16)and not test_a[x-1]", True), ("((a))", True), ("((", False), ("()", False),
+        ("a or", False), ("not", False), ("a b", False), ("a (b)", False), ("(a) (b)", False),
+        ("a) or (b", False), ("a and and b", False), ("a & b", False), ("a AND b", False),
+    ],
+)  # fmt: skip
+def test_what_is_no_expression_is_told_as_it_was_typed(typed, right):
+    if right:
+        return typed_expression.check(typed)
+    with pytest.raises(
+        ParityError, match=r"is no expression\. Write names with and, or and not"
+    ) as told:
+        typed_expression.check(typed)
+    assert str(told.value).startswith(f"-k {typed!r} ")
 
 
 def test_words_of_a_tests_name_stay_words(run_pytest):
