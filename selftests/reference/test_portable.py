@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from dinov3_parity.fixtures.checkpoints import choice, release
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.cli.main import main
 from dinov3_parity.fixtures.reference import portable
@@ -91,8 +92,22 @@ def test_the_checkpoint_is_made_again_from_its_seed_and_compared(small, store, m
 
 
 def test_another_checkpoint_than_theirs_is_refused(small, store):
-    with pytest.raises(ParityError, match="made on another checkpoint"):
-        portable.opened(small, store).checkpoint(Synthetic(VARIANTS["vits16"], seed=1))
+    found = portable.opened(small, store)
+    other = Synthetic(VARIANTS["vits16"], seed=1)
+    with pytest.raises(
+        ParityError, match=r"another checkpoint.*: 1[0-9][0-9] tensors differ, the first"
+    ):
+        found.checkpoint(other)
+    found.manifest.tensors.clear()  # of a release, as files of before have it
+    with pytest.raises(ParityError, match="has no digests of its tensors"):
+        found.checkpoint(other)
+
+
+def test_the_same_tensors_in_a_file_are_the_same_checkpoint(small, store, tmp_path):
+    release.write(Synthetic(VARIANTS["vits16"]), tmp_path / "meta.pth")
+    given = choice.inspect(tmp_path / "meta.pth", store)
+    found = portable.opened(small, store)
+    assert given.digest != found.manifest.digest and found.checkpoint(given) is given
 
 
 def test_references_of_a_release_ask_for_its_file(small, store):
