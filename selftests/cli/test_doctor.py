@@ -57,6 +57,20 @@ def test_what_is_missing_or_out_of_bounds_stands_in_the_way_of_what_needs_it(
     assert name in why and ("missing" in why if not found else f"{found} is not" in why)
 
 
+@pytest.mark.parametrize(
+    ("lacking", "suffices"), [("torch", True), ("onnxruntime", False), ("pytest", False)]
+)
+def test_where_torch_is_missing_references_are_said_to_suffice(
+    tmp_path, capsys, monkeypatch, lacking, suffices
+):
+    known = extras.installed
+    gone = {lacking, "torch"} if lacking == "pytest" else {lacking}
+    monkeypatch.setattr(extras, "installed", lambda one: "" if one in gone else known(one))
+    assert main(["doctor", "--no-import", "--store", str(tmp_path / "store")]) == 2
+    last = "nothing more is needed than a file of references: dinov3-parity check PORT --references"
+    assert (last in capsys.readouterr().out) == suffices
+
+
 def test_a_store_that_cannot_be_written_is_told(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
     code, told = asked(tmp_path, capsys, "--no-import")
