@@ -10,6 +10,7 @@ from types import MappingProxyType
 from dinov3_parity.parity.breakdown import stands_out
 from dinov3_parity.parity.comparator import GATE_COSINE, GATE_MAX_ABS
 from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
+from dinov3_parity.parity.families.base import Place
 from dinov3_parity.parity.faults import Fault, catalogue
 from dinov3_parity.parity.records.divergence import Divergence, at_place, quoted, strength_of
 from dinov3_parity.parity.records.measurement import CHAINED, Measurement
@@ -93,8 +94,27 @@ def _size(m: Measurement) -> str:
     return f"{told}." if m.ratio > m.limit else f"{told}; but it is {strength_of(m)}."
 
 
+def _blind(worst: Measurement, own: Sequence[Measurement]) -> bool:
+    """Whether nothing that a tap of a chain comes from was compared, from the images on: whatever is
+    wrong before it first shows there, and that says nothing of its own operation."""
+    family = FAMILIES[worst.family]
+    at, before = family.order(Place.read(worst.place)), family.ancestors(worst.tap)
+    compared = [m for m in own if not m.problem]
+    return (
+        worst.mode == CHAINED
+        and Place.read(worst.place).part != next(iter(family.parts))
+        and not any(family.order(Place.read(m.place)) < at for m in compared)
+        and not any(m.tap in before and m.place == worst.place for m in compared)
+    )
+
+
 def _before(found: Divergence, own: Sequence[Measurement]) -> str:
     worst, variant = found.worst, VARIANTS[found.variant]
+    if _blind(worst, own):
+        return (
+            "Nothing before it was compared: the mistake may be anywhere from the images on, and none of "
+            "the catalogue is suspected."
+        )
     family = family_of(variant)
     after = family.taps[worst.tap].after
     names = [name for name in after if family.has(variant, family.taps[name].only)]
@@ -214,10 +234,12 @@ def gate(own: Sequence[Measurement]) -> str:
 def suspects(found: Divergence, own: Sequence[Measurement]) -> list[Fault]:
     """Mistakes of the fault catalogue that first show at this tap, in this block, and could have
     stayed hidden on every input on which it holds; none where there were no numbers to compare, but
-    for a tap of another shape."""
+    for a tap of another shape, and none where nothing before it was compared."""
     worst = found.worst
     variant = VARIANTS.get(worst.variant)
     if variant is None or (worst.problem and not worst.problem.startswith(OTHER_SHAPE)):
+        return []
+    if not worst.problem and _blind(worst, own):
         return []
     passing = [m.input for m in at_place(worst, own) if m.passed]
     at = {worst.tap, *found.parallel}

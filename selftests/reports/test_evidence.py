@@ -143,6 +143,21 @@ def test_suspects_first_show_at_the_tap_and_in_the_block_that_departs():
     assert "ReLU for SiLU" in named(gated) - named(plain)
 
 
+def test_nobody_is_suspected_of_what_shows_at_the_end_alone():
+    """A port that shows what the whole model returns: any mistake inside first shows there."""
+    end = [taken(tap, 70.0, None, mode=CHAINED) for tap in ("norm", "cls", "patches", "pooled")]
+    assert named(end) == set()
+    assert "Nothing before it was compared: the mistake may be anywhere from the images on" in said(
+        end
+    )
+    inside = [*end, taken("output", 0.9, 11, mode=CHAINED)]
+    assert "final norm eps 1e-6" in named(inside) and "within the limit (0.9)" in said(inside)
+    split = [
+        replace(m, ratio=0.9, token_ratio=0.9, passed=True) if m.tap == "norm" else m for m in end
+    ]
+    assert named(split) and "So the fault enters here" in said(split)
+
+
 def test_a_mistake_that_would_show_on_an_input_that_holds_is_no_suspect():
     square, wide, one = Input(1, (2, 2)), Input(1, (1, 4), 3), Input(1, (1, 1), 4)
     departs = on(taken("rope.sin", 70.0, None), wide)
