@@ -1,4 +1,4 @@
-"""The dataflow of a graph: who is computed from whom, and which operators move numbers and change none."""
+"""The dataflow of a graph: who is computed from whom, and which operators only move numbers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ class Value(Protocol):
 
 #: Operators, without namespace and overload, that hand the same numbers on in another order or shape.
 MOVES = frozenset(
-    "transpose reshape identity squeeze unsqueeze flatten expand view permute t alias contiguous clone copy "
-    "_unsafe_view expand_dims broadcast_in_dim getitem detach cast convert_element_type _to_copy to "
-    "dequantizelinear stop_gradient".split()
+    (
+        *("transpose", "reshape", "identity", "squeeze", "unsqueeze", "flatten", "expand", "view"),
+        *("permute", "t", "alias", "contiguous", "clone", "copy", "_unsafe_view", "expand_dims"),
+        *("broadcast_in_dim", "getitem", "detach", "cast", "convert_element_type", "_to_copy"),
+        *("to", "dequantizelinear", "stop_gradient"),
+    )
 )
 
 

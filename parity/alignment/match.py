@@ -24,7 +24,7 @@ APART = 10.0
 
 @dataclass(frozen=True)
 class Match:
-    """A value that may be a tap: its layout, and the larger of the relative differences on the samples."""
+    """A value that may be a tap: its layout, and the larger relative difference of the samples."""
 
     name: str
     layout: Layout

@@ -23,8 +23,8 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Held:
-    """What a parameter holds: the tensors of ``taps``, by ``leaves``; ``folded`` where they are multiplied
-    into one another."""
+    """What a parameter holds: the tensors of ``taps``, by ``leaves``; ``folded`` where one is multiplied
+    into another."""
 
     taps: tuple[Key, ...]
     leaves: tuple[str, ...]

@@ -31,6 +31,8 @@ from dinov3_parity.parity.families.base import Place
 #: Sessions at most, beside the first: what is not found by then is not found.
 _ROUNDS = 24
 
+_NONE = "no value of the graph is it"
+
 
 class Search:
     """One search; ``graph`` is a ``fixtures.graphs.base.Graph``, ``held`` what its parameters hold."""
@@ -236,7 +238,7 @@ class Search:
         return progress
 
     def _candidates(self, key: Key, shown: Shown) -> list[tuple[str, Any]]:
-        """Values of a shape that a tap can have, between what it is computed from and what comes after."""
+        """Values of a tap's shape between what it is computed from and what comes after."""
         later = [self.found[k].name for k in self._behind(key) if k in self.found]
         later += [self.anchors[k] for k in self._behind(key) if k in self.anchors]
         taken = {name for one in self.found.values() for name in one.names}
@@ -311,8 +313,8 @@ class Search:
                 if any(self.flow.after(one, user) for one in later):
                     value = self.flow.values[user]
                     told = f" ({value.node})" if getattr(value, "node", "") else ""
-                    return f"no value of the graph is it: what is before it goes into {value.operator}{told}"
-        return "no value of the graph is it"
+                    return f"{_NONE}: what is before it goes into {value.operator}{told}"
+        return _NONE
 
 
 def given(

@@ -172,8 +172,8 @@ class Family:
     ``split`` a tap's tokens by what they are; ``grid`` the token grid of images (B, 3, H, W).
 
     ``holds`` names, by tap, the tensors at its place that its operation reads, ``leaf[k/n]`` for the part
-    number k of n; ``across`` the taps of other parts that it reads; ``folds`` pairs of taps of which the second scales
-    what the first projects, and may be folded into it; ``derived`` what is taken out of
+    number k of n; ``across`` the taps of other parts that it reads; ``folds`` pairs of taps of which the
+    second scales what the first projects, and may be folded into it; ``derived`` what is taken out of
     another tap by indexing and means. ``atoms`` gives the length of each atom of an axis, ``finer`` the
     atoms of one axis of a tap.
     """

@@ -12,7 +12,7 @@ from dinov3_parity.parity.families import FAMILIES
 from dinov3_parity.parity.families.base import Place, Tap
 from dinov3_parity.parity.layers import LAYERS
 from dinov3_parity.parity.records import stages
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, LOCAL, Measurement
 from dinov3_parity.parity.words import counted
 
 #: What means nothing to a shell inside quotes of either kind.
@@ -24,6 +24,9 @@ PYTEST, BY_NAME, CHECK = "pytest", "pytest --pyargs dinov3_parity", "dinov3-pari
 #: What the command for ports has before a port that is a command.
 COMMAND = "--command="
 
+#: So many of the operations that depart by themselves are told.
+_TOLD = 8
+
 #: What the stage is held against that is the reference itself.
 REFERENCE = "the reference"
 
@@ -33,6 +36,7 @@ class Divergence:
     """Where a stage first departs: ``worst`` is the strongest measurement at the first tap.
 
     ``parallel`` are other taps over their limit that no failing tap explains either (q beside k);
+    ``others`` the operations further on that depart by themselves, where each was looked at alone;
     ``clean`` are the taps it is computed from that are within theirs.
     """
 
@@ -46,6 +50,7 @@ class Divergence:
     failing: int  # of them over the limit
     options: tuple[str, ...] = ()  # of the run, which a repetition needs as well
     program: str = PYTEST  # what the run was begun with
+    others: tuple[Measurement, ...] = ()
 
     @property
     def command(self) -> str:
@@ -67,6 +72,10 @@ class Divergence:
         if self.clean:
             known = ", ".join(f"{m.where} ({m.ratio:.2g})" for m in self.clean)
             text += f" Last clean taps before it: {known}."
+        if self.others:
+            told = [f"{m.where} ({strength_of(m)})" for m in self.others[:_TOLD]]
+            more = len(self.others) - len(told)
+            text += f" By themselves, too: {'; '.join(told)}{f' and {more} more' * bool(more)}."
         return text
 
 
@@ -145,7 +154,8 @@ def _depth(measurement: Measurement) -> tuple:
 def first(measurements: Iterable[Measurement]) -> Divergence | None:
     """The first divergence of one variant: of its earliest failing stage, or None if all hold.
 
-    Isolated measurements are asked first: there a fault shows in its own block and nowhere else.
+    Of each operation alone is asked first: there a fault shows in its own tap and nowhere else; then of
+    each place alone.
     """
     found = list(measurements)
     failing = [m for m in found if m.failed]
@@ -154,7 +164,7 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     departed = {m.stage for m in failing}
     stage = next(one for one in stages.ordered(stages.parents(found)) if one in departed)
     failing = [m for m in failing if m.stage == stage]
-    mode = ISOLATED if any(m.mode == ISOLATED for m in failing) else CHAINED
+    mode = next(one for one in (LOCAL, ISOLATED, CHAINED) if any(m.mode == one for m in failing))
     failing = [m for m in failing if m.mode == mode]
     where = min(map(_depth, failing))
     here = [m for m in failing if _depth(m) == where]
@@ -162,6 +172,8 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     family = FAMILIES[here[0].family]
     roots = [n for n in family.taps if n in taps and not family.ancestors(n) & taps]
     at = [m for m in found if m.stage == stage and m.mode == mode and _depth(m) == where]
+    if mode == LOCAL:  # none explains another
+        roots = [name for name in family.taps if name in taps][:1]
     root = max(roots, key=lambda name: max(m.strength for m in here if m.tap == name))
     worst = max((m for m in here if m.tap == root), key=_by_strength)
     return Divergence(
@@ -173,7 +185,19 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
         clean=_clean_before(family.taps[root], at),
         inputs=sum(m.tap == root for m in at),
         failing=sum(m.tap == root for m in here),
+        others=_by_themselves(failing, worst) if mode == LOCAL else (),
     )
+
+
+def _by_themselves(failing: list[Measurement], but: Measurement) -> tuple[Measurement, ...]:
+    """The strongest measurement of each operation that departs, in the order of the computation, but for
+    that of one."""
+    taps = list(FAMILIES[but.family].taps)
+    strongest: dict[tuple[str, str], Measurement] = {}
+    for m in sorted(failing, key=_by_strength):
+        strongest[m.place, m.tap] = m
+    del strongest[but.place, but.tap]
+    return tuple(sorted(strongest.values(), key=lambda m: (_depth(m), taps.index(m.tap))))
 
 
 def _clean_before(root: Tap, at: list[Measurement]) -> tuple[Measurement, ...]:

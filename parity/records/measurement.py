@@ -14,8 +14,8 @@ from msgspec import Meta, Struct
 #: The version of what a run writes: of a record's line, and of run.json.
 FORMAT = 2
 
-#: What a tap was computed from: Meta's own values of the taps before it, Meta's own input of its place, or
-#: what the stage itself handed on.
+#: What a tap was computed from: Meta's own values of the taps before it, Meta's own input of its place,
+#: or what the stage itself handed on.
 LOCAL, ISOLATED, CHAINED = "local", "isolated", "chained"
 
 Count = Annotated[int, Meta(ge=1)]

@@ -71,7 +71,7 @@ class KnownDeparture(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Departing(Struct, frozen=True, forbid_unknown_fields=True):
-    """A tap over its limit, by its strongest comparison there. A ratio is null where the error is no
+    """A tap over its limit at a ``place``, by its strongest comparison there. A ratio is null where the error is no
     number; ``problem`` says why a tap could not be compared, and is "" of one that was."""
 
     tap: str
@@ -83,17 +83,18 @@ class Departing(Struct, frozen=True, forbid_unknown_fields=True):
     problem: str
     comparisons: int
     failed: int
+    place: str
 
 
 class FirstDivergence(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a run first departs: by its earliest tap, with every tap over its limit at the same place, in
-    the order of the computation. ``suspects`` are mistakes of the fault catalogue that first show there,
+    """Where a run first departs: by its earliest tap, with every tap over its limit at the same place, or,
+    of operations held each alone, at any, in the order of the computation. ``suspects`` are mistakes of the fault catalogue that first show there,
     ``repeat`` is the command that repeats it."""
 
     variant: str
     stage: str
     parent: str
-    mode: Literal["isolated", "chained"]
+    mode: Literal["local", "isolated", "chained"]
     place: str
     tap: str
     input: str

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import msgspec
 from dinov3_parity.parity.families import FAMILIES
+from dinov3_parity.parity.families.base import Place
 from dinov3_parity.parity.records.deviations import Tally
 from dinov3_parity.parity.records.header import Checkpoint, Gap
-from dinov3_parity.parity.records.measurement import Measurement
+from dinov3_parity.parity.records.measurement import LOCAL, Measurement
 from dinov3_parity.parity.records.reader import Run
 from dinov3_parity.parity.records.run_folder import FAILED, OK
 from dinov3_parity.parity.records.verdict import (
@@ -118,14 +119,16 @@ def _first(case: Case, found: Sequence[Measurement]) -> FirstDivergence:
     departed = case.divergence
     worst = departed.worst
     order = {name: place for place, name in enumerate(FAMILIES[worst.family].taps)}
-    at = (worst.variant, worst.stage, worst.mode, worst.place)
-    by_tap: dict[str, list[Measurement]] = {}
+    at = (worst.variant, worst.stage, worst.mode)
+    by_tap: dict[tuple, list[Measurement]] = {}
     for m in found:
-        if (m.variant, m.stage, m.mode, m.place) == at:
-            by_tap.setdefault(m.tap, []).append(m)
+        here = m.place == worst.place or worst.mode == LOCAL
+        if here and (m.variant, m.stage, m.mode) == at:
+            rank = FAMILIES[m.family].order(Place.read(m.place)), order.get(m.tap, len(order))
+            by_tap.setdefault((rank, m.place, m.tap), []).append(m)
     departing = [
-        Departing(tap, *_figures(max(own, key=lambda m: m.strength)), len(own), failed)
-        for tap, own in sorted(by_tap.items(), key=lambda one: order.get(one[0], len(order)))
+        Departing(tap, *_figures(max(own, key=lambda m: m.strength)), len(own), failed, place)
+        for (_, place, tap), own in sorted(by_tap.items(), key=lambda one: one[0][0])
         if (failed := sum(m.failed for m in own))
     ]
     return FirstDivergence(
