@@ -17,7 +17,13 @@ from dinov3_parity.parity.records import divergence
 from dinov3_parity.parity.records.account import Account
 from dinov3_parity.parity.records.contract import Contract, size
 from dinov3_parity.parity.records.deviations import Deviation, judged, listed
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement, measurement
+from dinov3_parity.parity.records.measurement import (
+    CHAINED,
+    ISOLATED,
+    LOCAL,
+    Measurement,
+    measurement,
+)
 from dinov3_parity.parity.words import counted
 
 Shown = Mapping[str, np.ndarray]
@@ -64,6 +70,11 @@ class Comparator:
     target: Callable[[float], Any] | None = field(default=None, repr=False)
     deviations: Sequence[Deviation] = field(default=(), repr=False)  # known departures
     parent: str = ""  # the stage that its stage has its weights from
+    #: What a graph calls the operator that computes a tap of a place; "" of what is no graph.
+    named: Callable[[Place, str], str] = field(default=lambda place, tap: "", repr=False)
+    #: Which mistake of the catalogue gives an operation's numbers, of a reference's place, tap, value and
+    #: what was given to it; "" where none does.
+    alike: Callable[..., str] = field(default=lambda *about: "", repr=False)
     accounts: list[Account] = field(default_factory=list, repr=False)
     focus: Place | None = field(default=None, repr=False)
     _now: Input | None = field(default=None, repr=False)
@@ -73,6 +84,9 @@ class Comparator:
     _verdicts: dict[Input, Verdict] = field(default_factory=dict, repr=False)
     _attempts: int = field(default=0, repr=False)
     picture: str = field(default="", repr=False)
+    _reasons: dict[tuple[str, Place, str], tuple[str, str]] = field(
+        default_factory=dict, repr=False
+    )
     _strongest: dict[tuple[str, Place, str], float] = field(default_factory=dict, repr=False)
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
@@ -128,10 +142,16 @@ class Comparator:
         return self._open[mode, place]
 
     def compare(
-        self, place: Place, shown: Shown, mode: str = ISOLATED, against: Mapping | None = None
+        self,
+        place: Place,
+        shown: Shown,
+        mode: str = ISOLATED,
+        against: Mapping | None = None,
+        given: Shown | None = None,
     ) -> None:
         """Measure the declared taps of one place; a declared tap that is not shown is a failure. They are
-        held ``against`` the reference's own standards, unless others are given.
+        held ``against`` the reference's own standards, unless others are given, those of operations that
+        each are ``given`` Meta's values.
 
         Raises LookupError for a place that the contract does not name, and where the reference's
         own taps are not of the tap table's shapes.
@@ -158,6 +178,8 @@ class Comparator:
                 runtime=self.runtime, fault=None, layer=self.layer,
             )  # fmt: skip
             record = judged(record, self.deviations)
+            if record.failed:
+                record = self._explained(record, place, known[tap], shown.get(tap), given)
             if record.strength > self._strongest.get((mode, place, tap), -1.0):
                 self._strongest[mode, place, tap] = record.strength
                 record = _broken_down(record, known, shown)
@@ -169,6 +191,20 @@ class Comparator:
             )
         self.taken += records
         self.accounts[-1].compared += sum(not m.problem for m in records)
+
+    def _explained(
+        self, record: Measurement, place: Place, standard: Any, value: Any, given: Shown | None
+    ) -> Measurement:
+        """A departing measurement with the operator's name, and the mistake that it is; each is asked for
+        once at a tap."""
+        at = (record.mode, place, record.tap)
+        if at not in self._reasons:
+            like = ""
+            if record.mode == LOCAL and not record.problem:
+                like = self.alike(self._reference, place, standard, value, given)
+            self._reasons[at] = self.named(place, record.tap), like
+        node, like = self._reasons[at]
+        return msgspec.structs.replace(record, node=node, like=like)
 
     def close(self) -> None:
         """End an input: record what was compared, and judge it."""

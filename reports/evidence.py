@@ -13,7 +13,7 @@ from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
 from dinov3_parity.parity.families.base import Place
 from dinov3_parity.parity.faults import Fault, catalogue
 from dinov3_parity.parity.records.divergence import Divergence, at_place, quoted, strength_of
-from dinov3_parity.parity.records.measurement import CHAINED, Measurement
+from dinov3_parity.parity.records.measurement import CHAINED, LOCAL, Measurement
 from dinov3_parity.parity.yardstick import OTHER_SHAPE, ROUNDING
 
 _NO_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType({})
@@ -32,6 +32,15 @@ class Case:
     gate: str
     suspects: list[Fault]
     called: str  # what the stage's own code calls the tap
+
+    @property
+    def suspicion(self) -> str:
+        """What the suspects are, in words that begin a list of them."""
+        if self.divergence.worst.mode == LOCAL:
+            return (
+                "mistake of the catalogue that gives these numbers, made in Meta on the same values"
+            )
+        return "mistakes of the catalogue that first show there"
 
     @property
     def named(self) -> list[Fault]:
@@ -117,6 +126,8 @@ def _before(found: Divergence, own: Sequence[Measurement]) -> str:
         )
     family = family_of(variant)
     after = family.taps[worst.tap].after
+    if worst.mode == LOCAL:
+        return "It was given Meta's own values of all that it is computed from: the fault is here."
     names = [name for name in after if family.has(variant, family.taps[name].only)]
     if not names:
         return _handed_on(worst, own)
@@ -234,13 +245,16 @@ def gate(own: Sequence[Measurement]) -> str:
 def suspects(found: Divergence, own: Sequence[Measurement]) -> list[Fault]:
     """Mistakes of the fault catalogue that first show at this tap, in this block, and could have
     stayed hidden on every input on which it holds; none where there were no numbers to compare, but
-    for a tap of another shape, and none where nothing before it was compared."""
+    for a tap of another shape, and none where nothing before it was compared. Of an operation held alone
+    the one whose numbers it has."""
     worst = found.worst
     variant = VARIANTS.get(worst.variant)
     if variant is None or (worst.problem and not worst.problem.startswith(OTHER_SHAPE)):
         return []
     if not worst.problem and _blind(worst, own):
         return []
+    if worst.mode == LOCAL:  # each of them was tried
+        return [one for name, one in catalogue().items() if name == worst.like]
     passing = [m.input for m in at_place(worst, own) if m.passed]
     at = {worst.tap, *found.parallel}
     return [

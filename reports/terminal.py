@@ -77,7 +77,10 @@ class Finished:
             if case.suspects:
                 names = ", ".join(fault.name for fault in case.suspects[:4])
                 more = f", and {len(case.suspects) - 4} more" if case.suspects[4:] else ""
-                lines.append(f"  suspects, of the mistakes that first show there: {names}{more}")
+                told = case.suspicion
+                if not case.divergence.like:
+                    told = "suspects, of the mistakes that first show there"
+                lines.append(f"  {told}: {names}{more}")
             lines.append(f"  reproduce: {case.divergence.command}")
         lines += [*verdict.broken[:_TOLD], *verdict.gaps, *verdict.stale[:_TOLD]]
         told = [*lines, counts(run.header, run.found)]

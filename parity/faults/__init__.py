@@ -69,6 +69,7 @@ class Fault:
     keyed: bool = (
         False  # its edit draws by a ``key``, 0 unless told: other numbers with another key
     )
+    known: str = ""  # whose ports are known to make it, in words
     why: str = ""  # why no input can tell it from rounding; "" for one that must be found
 
     def applies(self, variant: Any) -> bool:

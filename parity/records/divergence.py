@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dinov3_parity.parity.families import FAMILIES
 from dinov3_parity.parity.families.base import Place, Tap
+from dinov3_parity.parity.faults import catalogue
 from dinov3_parity.parity.layers import LAYERS
 from dinov3_parity.parity.records import stages
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, LOCAL, Measurement
@@ -53,6 +54,11 @@ class Divergence:
     others: tuple[Measurement, ...] = ()
 
     @property
+    def like(self) -> str:
+        """Which mistake of the catalogue it is, in words; "" where it is none."""
+        return like_of(self.worst)
+
+    @property
     def command(self) -> str:
         """What repeats it, on the worst input."""
         worst = self.worst
@@ -67,13 +73,20 @@ class Divergence:
             f"{self.variant}: {self.stage} departs from {self.parent} at {worst.where} "
             f"({worst.mode}): {strength_of(worst)}, {often}."
         )
+        if worst.node:
+            text += f" Its operator is {worst.node}."
+        if self.like:
+            text += f" {self.like[0].upper()}{self.like[1:]}."
         if self.parallel:
             text += f" At the same place in the dataflow, too: {', '.join(self.parallel)}."
         if self.clean:
             known = ", ".join(f"{m.where} ({m.ratio:.2g})" for m in self.clean)
             text += f" Last clean taps before it: {known}."
         if self.others:
-            told = [f"{m.where} ({strength_of(m)})" for m in self.others[:_TOLD]]
+            told = [
+                f"{m.where} ({strength_of(m)}{f'; {like_of(m)}' if m.like else ''})"
+                for m in self.others[:_TOLD]
+            ]
             more = len(self.others) - len(told)
             text += f" By themselves, too: {'; '.join(told)}{f' and {more} more' * bool(more)}."
         return text
@@ -126,6 +139,16 @@ def strength_of(m: Measurement) -> str:
         f"{m.token_ratio:,.3g} times the rounding floor at token {token_of(m)}, limit "
         f"{m.token_limit:g}{listed}"
     )
+
+
+def like_of(m: Measurement) -> str:
+    """That a measurement has the numbers of a mistake of the catalogue, in words; "" where of none."""
+    if not m.like:
+        return ""
+    known = catalogue().get(m.like)
+    words = f", {known.words}" if known else ""
+    words += f" (known departure of {known.known})" if known and known.known else ""
+    return f"it has the numbers of the mistake {m.like!r}{words}"
 
 
 def known_of(m: Measurement, more: int = 0) -> str:

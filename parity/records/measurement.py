@@ -53,6 +53,8 @@ class Measurement(
     one run; ``token`` is the token of the largest ratio, by its index along the tap's token axes.
     A departure that ``--deviations`` lists has the ``ceiling`` of its entry, and in ``known`` the
     entry's reason, "" where it is beyond that ceiling or the entry has expired.
+    ``node`` is the graph's own operator and name of what computed it, where it is a departing one of a
+    graph; ``like`` the mistake of the fault catalogue that gives the same numbers, where one does.
     ``breakdown``, where inside the tap it erred (see ``parity.breakdown``), is there when no earlier
     comparison of its test at this place was stronger: so the strongest of them all has it.
     """
@@ -88,6 +90,8 @@ class Measurement(
     problem: str
     ceiling: Positive | None = None
     known: str = ""
+    node: str = ""
+    like: str = ""
     breakdown: Breakdown | None = None
 
     @property

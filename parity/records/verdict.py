@@ -71,8 +71,8 @@ class KnownDeparture(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Departing(Struct, frozen=True, forbid_unknown_fields=True):
-    """A tap over its limit at a ``place``, by its strongest comparison there. A ratio is null where the error is no
-    number; ``problem`` says why a tap could not be compared, and is "" of one that was."""
+    """A tap over its limit at a ``place``, by its strongest comparison there. A ratio is null where the
+    error is no number; ``problem`` says why a tap could not be compared, and is "" of one that was."""
 
     tap: str
     input: str
@@ -87,9 +87,10 @@ class Departing(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FirstDivergence(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a run first departs: by its earliest tap, with every tap over its limit at the same place, or,
-    of operations held each alone, at any, in the order of the computation. ``suspects`` are mistakes of the fault catalogue that first show there,
-    ``repeat`` is the command that repeats it."""
+    """Where a run first departs: by its earliest tap, with every tap over its limit at the same place,
+    or, of operations held each alone, at any, in the order of the computation. ``suspects`` are
+    mistakes of the fault catalogue that first show there, or the one whose numbers it has; ``repeat`` is
+    the command that repeats it."""
 
     variant: str
     stage: str

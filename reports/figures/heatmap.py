@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dinov3_parity.parity.families import FAMILIES
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, LOCAL, Measurement
 
 _ORDER = {name: index for family in FAMILIES.values() for index, name in enumerate(family.taps)}
 
@@ -51,7 +51,7 @@ def grids(found: Sequence[Measurement]) -> list[dict[str, Any]]:
     outside the blocks."""
     return [
         _grid(mode, own)
-        for mode in (ISOLATED, CHAINED)
+        for mode in (LOCAL, ISOLATED, CHAINED)
         if (own := [m for m in found if m.mode == mode])
     ]
 

@@ -61,6 +61,7 @@ def _case(case: Case) -> dict[str, Any]:
     return vars(case) | {
         "worst": worst,
         "listing": case.listing,
+        "suspicion": case.suspicion,
         "named": case.named,
         "unnamed": case.unnamed,
         "link": address.link(*address.of(worst)),

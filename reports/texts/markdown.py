@@ -142,7 +142,7 @@ def _argument(case: Case) -> list[str]:
     if case.suspects:
         names = ", ".join(text(fault.name) for fault in case.named)
         more = f", and {case.unnamed} more" if case.unnamed else ""
-        lines.append(f"- Mistakes of the catalogue that first show there: {names}{more}")
+        lines.append(f"- {case.suspicion.capitalize()}: {names}{more}")
     return lines
 
 
