@@ -69,7 +69,8 @@ class Shown:
         return self._orders[count]
 
     def laid(self, key: Key, name: str) -> list[Layout]:
-        """The layouts in which a value's shapes can be a tap, on every sample."""
+        """The layouts in which a value's shapes can be a tap, on every sample; first what keeps the tap's
+        own order within each axis: that is meant where the numbers do not tell."""
         words = self._words(key)
         shapes = tuple(arrays[name].shape for arrays in self.arrays)
         if (words, shapes) not in self._laid:
@@ -77,7 +78,8 @@ class Shown:
             for shape, sample in zip(shapes, self.samples, strict=True):
                 here = set(layouts(shape, words, sample.sizes, self._prefix))
                 found = here if found is None else found & here
-            self._laid[words, shapes] = sorted(found or (), key=str)
+            plainly = lambda one: (_turns(one, words.atoms), str(one))
+            self._laid[words, shapes] = sorted(found or (), key=plainly)
         return self._laid[words, shapes]
 
     def error(self, key: Key, name: str, layout: Layout) -> float:
@@ -159,6 +161,18 @@ class Shown:
             sample = self.samples[0]
             self._known[key[1]] = words_of(sample.family, sample.variant, key[1])
         return self._known[key[1]]
+
+
+def _turns(layout: Layout, atoms: Sequence[str]) -> int:
+    """How many atoms stand in an axis before one that comes before them in the tap."""
+    order = list(atoms).index
+    return sum(
+        order(one) > order(other)
+        for axis in layout.axes
+        for k, one in enumerate(axis)
+        for other in axis[k + 1 :]
+        if one in atoms and other in atoms
+    )
 
 
 def _ranks(array: np.ndarray) -> np.ndarray:

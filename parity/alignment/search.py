@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,18 @@ from dinov3_parity.parity.alignment.alignment import (
     Alignment,
     Found,
 )
-from dinov3_parity.parity.alignment.flow import Flow
-from dinov3_parity.parity.alignment.match import APART, CLEAN, NEAR, Match, Shown
+from dinov3_parity.parity.alignment.flow import Flow, plain
+from dinov3_parity.parity.alignment.layouts import Layout
+from dinov3_parity.parity.alignment.match import APART, CLEAN, NEAR, Shown
 from dinov3_parity.parity.alignment.parameters import Held, anchors
 from dinov3_parity.parity.alignment.samples import Key, Sample, words_of
 from dinov3_parity.parity.families.base import Place
 
 #: Sessions at most, beside the first: what is not found by then is not found.
 _ROUNDS = 24
+
+#: Values at most that are tried for a tap.
+_TRIED = 12
 
 _NONE = "no value of the graph is it"
 
@@ -60,7 +65,8 @@ class Search:
     def before(self, key: Key) -> list[Key]:
         """The taps that a tap is computed from, through those that were not found."""
         place, tap = key
-        own = self.family.taps[tap].after
+        shown = {one.name for one in self.family.of_part(place.part, self.variant)}
+        own = tuple(name for name in self.family.taps[tap].after if name in shown)
         part = self.family.parts[place.part]
         near: list[Key] = []
         k = self._places.index(place)
@@ -150,6 +156,8 @@ class Search:
                 and (at := [one for one in near if one.name == anchor])
             ):
                 same = at  # its own tensors are read there: it is that, however near another is
+            elif anchor and self._goes_on(best.name, anchor) and anchor in shown.arrays[0]:
+                return self._anchored(key, anchor, shown)
             names = [one.name for one in same]
             rest = [
                 one for one in near if one.name not in names and not self._akin(one.name, names)
@@ -167,14 +175,17 @@ class Search:
             return self._anchored(key, anchor, shown)
         return None
 
+    def _goes_on(self, name: str, anchor: str) -> bool:
+        """Whether another of the tap's tensors is read after a value that is near it: a bias that is zero
+        in Meta, and not here."""
+        return anchor != name and anchor in set(self.flow.users(name))
+
     def _anchored(self, key: Key, anchor: str, shown: Shown) -> Found | None:
         """A tap by its tensors alone: it is far from Meta's."""
-        matches = [
-            Match(anchor, layout, shown.error(key, anchor, layout))
-            for layout in shown.laid(key, anchor)
-        ]
-        best = min(matches, key=lambda one: one.error, default=None)
-        return best and Found((anchor,), best.layout, (PARAMETERS,), best.error)
+        laid = shown.laid(key, anchor)
+        if not laid:
+            return None
+        return Found((anchor,), laid[0], (PARAMETERS,), shown.error(key, anchor, laid[0]))
 
     def _may_be(self, name: str, above: Sequence[Sequence[str]]) -> bool:
         """Whether a value can be a tap that is computed from taps of these names: it is computed from all
@@ -203,39 +214,45 @@ class Search:
     # Trying.
 
     def _tried(self, left: Sequence[Key]) -> bool:
-        """Try values in the place of one tap of each place: it is the one with which what comes after is
-        Meta's. Whether any was found."""
-        waiting: dict[Place, tuple[Key, list[tuple[str, Any]]]] = {}
+        """Try values in the place of one tap of each place, or of several that only together give what
+        comes after: it is they with which that is Meta's. Whether any was found, or given up."""
         shown = self._shown(self.found)
-        for key in left:
-            place = key[0]
-            ready = all(one in self.found for one in self.before(key))
-            if place in waiting or not ready:
-                continue
-            if candidates := self._candidates(key, shown):
-                waiting[place] = (key, candidates)
-            else:
-                self.gone[key] = self._why(key)
-                return True
+        waiting: dict[Place, tuple[tuple[Key, ...], list[tuple[tuple[str, Layout], ...]]]] = {}
+        ready = [key for key in left if all(one in self.found for one in self.before(key))]
+        for key in ready:
+            if key[0] not in waiting:
+                together = self._together(key, ready)
+                each = [self._candidates(one, shown)[: _TRIED // len(together)] for one in together]
+                waiting[key[0]] = (together, list(product(*each)))
         progress = False
-        for k in range(max((len(c) for _, c in waiting.values()), default=0)):
-            trial = {
-                key: Found((c[k][0],), c[k][1], (DATAFLOW,), shown.error(key, *c[k]))
-                for key, c in waiting.values()
-                if k < len(c) and key not in self.found
-            }
-            if not trial:
+        for k in range(max((len(tries) for _, tries in waiting.values()), default=0)):
+            trials = [
+                {
+                    key: Found((name,), layout, (DATAFLOW,), shown.error(key, name, layout))
+                    for key, (name, layout) in zip(keys, tries[k], strict=True)
+                }
+                for keys, tries in waiting.values()
+                if k < len(tries) and keys[0] not in self.found
+            ]
+            if not trials:
                 break
-            tried = self._shown({**self.found, **trial})
-            for key, found in trial.items():
-                if self._explains(key, found, tried):
-                    self.found[key] = found
+            tried = self._shown({**self.found, **{k: v for one in trials for k, v in one.items()}})
+            for trial in trials:
+                if self._explains(trial, tried):
+                    self.found |= trial
                     progress = True
-        for key, _ in waiting.values():
-            if key not in self.found:
-                self.gone[key] = self._why(key)
-                progress = True
+        for keys, _ in waiting.values():
+            for key in keys:
+                if key not in self.found:
+                    self.gone[key] = self._why(key)
+                    progress = True
         return progress
+
+    def _together(self, key: Key, ready: Sequence[Key]) -> tuple[Key, ...]:
+        """A tap with those that everything is computed from that is computed from it: the sine and the
+        cosine."""
+        behind = set(self._behind(key))
+        return tuple(one for one in ready if one[0] == key[0] and behind == set(self._behind(one)))
 
     def _candidates(self, key: Key, shown: Shown) -> list[tuple[str, Any]]:
         """Values of a tap's shape between what it is computed from and what comes after."""
@@ -250,10 +267,11 @@ class Search:
                 or not self._may_stand(key, name, later)
             ):
                 continue
-            laid = [one for one in shown.laid(key, name) if one.plain]
-            laid.sort(key=lambda one: shown.error(key, name, one))
-            found += [(name, one) for one in laid[:2]]
-        return found[:12]
+            found += [(name, one) for one in shown.laid(key, name)[:2] if one.plain]
+        # A table is most likely what an operator of its name makes: that is tried first.
+        named = key[1].rpartition(".")[2]
+        found.sort(key=lambda one: plain(self.flow.values[one[0]].operator) != named)
+        return found
 
     def _may_stand(self, key: Key, name: str, later: Sequence[str]) -> bool:
         above = [self.found[one] for one in self.before(key)]
@@ -265,17 +283,19 @@ class Search:
         """The taps of the same place, or the next place's first, that are computed from a tap."""
         return [other for other in self.keys if key in self.before(other)]
 
-    def _explains(self, key: Key, found: Found, tried: Shown) -> bool:
-        """Whether with Meta's value there a tap that is computed from it is Meta's."""
-        trial = {**self.found, key: found}
-        for other in self._behind(key):
-            if any(one not in trial and one not in self.gone for one in self.before(other)):
+    def _explains(self, trial: Mapping[Key, Found], tried: Shown) -> bool:
+        """Whether with Meta's values there a tap that is computed from them is Meta's."""
+        known = {**self.found, **trial}
+        taken = {name for one in trial.values() for name in one.names}
+        for other in {key for one in trial for key in self._behind(one)}:
+            if any(one not in known for one in self.before(other)):
                 continue
-            known = self.found.get(other)
-            names = known.names if known else None
+            names = known[other].names if other in known else None
             for one in tried.near(other, lambda name, names=names: not names or name in names):
-                stands = any(self.flow.after(one.name, name) for name in found.names)
-                if one.error <= CLEAN and stands and one.name not in found.names:
+                stands = all(
+                    any(self.flow.after(one.name, n) for n in f.names) for f in trial.values()
+                )
+                if one.error <= CLEAN and stands and one.name not in taken:
                     return True
         return False
 
