@@ -124,10 +124,12 @@ def _read(leaf: str) -> tuple[str, int, int]:
 def anchors(found: Mapping[str, Held], flow: Any) -> dict[Key, str]:
     """Where parameters say that a tap is computed: by the last of the operators that read its tensors."""
     anchored: dict[Key, str] = {}
+    alone = {held.taps[0] for held in found.values() if len(held.taps) == 1}
     for name, held in found.items():
         if len(held.taps) > 1 and not held.folded:
             continue  # joined: what comes out is several taps
-        key = held.taps[-1]
+        # Where the scale stands in the graph as well, it is applied twice.
+        key = held.taps[0] if held.taps[-1] in alone else held.taps[-1]
         for user in flow.users(name) if name in flow.consumers else ():
             if key not in anchored or flow.order[user] > flow.order[anchored[key]]:
                 anchored[key] = user

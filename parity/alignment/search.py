@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import product
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ class Search:
         self.found: dict[Key, Found] = {}
         self.gone: dict[Key, str] = {}
         self.sessions = 0
+        self._asked = False
         self._bases: list[Mapping[str, np.ndarray]] = []
 
     def _keys(self) -> Iterator[Key]:
@@ -98,7 +99,9 @@ class Search:
                 break
             before = len(self.found) + len(self.gone)
             self._take(self._shown(self.found))
-            if len(self.found) + len(self.gone) == before and not self._tried(left):
+            if len(self.found) + len(self.gone) > before or self._exchanged():
+                continue
+            if not self._tried(left):
                 break
         self._confirm()
         absent = self.gone | {key: self._why(key) for key in self._left()}
@@ -110,8 +113,8 @@ class Search:
     def _fold(self) -> None:
         """A LayerScale in the weights of the projection before it: the two are one tap."""
         for held in self.held.values():
-            if held.folded:
-                scaled, scale = held.taps
+            scaled, scale = held.taps[0], held.taps[-1]
+            if held.folded and scaled not in self.anchors:
                 self.gone[scaled] = f"one with {scale[1]}, which is folded into its weights"
 
     # Running.
@@ -174,6 +177,10 @@ class Search:
         if anchor and anchor in shown.arrays[0]:
             return self._anchored(key, anchor, shown)
         return None
+
+    def _apart(self, name: str, anchor: str) -> bool:
+        """Whether a value is computed apart from another one, and neither from the other."""
+        return not (self.flow.after(name, anchor) or self.flow.after(anchor, name))
 
     def _goes_on(self, name: str, anchor: str) -> bool:
         """Whether another of the tap's tensors is read after a value that is near it: a bias that is zero
@@ -299,11 +306,67 @@ class Search:
                     return True
         return False
 
+    def _exchanged(self) -> bool:
+        """Whether taps that are computed alike, of the same shape from the same taps, stand in each
+        other's place: q where k belongs. Asked once, where what comes after them is not Meta's."""
+        groups = [] if self._asked else list(self._groups())
+        self._asked = True
+        best = {place: 0 for place, _ in groups}
+        chosen: dict[Place, Mapping[Key, Found]] = {}
+        count = max((len(keys) for _, keys in groups), default=0)
+        for order in permutations(range(count)):
+            trial = {
+                place: {key: self.found[keys[k]] for key, k in zip(keys, order, strict=True)}
+                for place, keys in groups
+                if len(keys) == count
+            }
+            flat = {key: one for found in trial.values() for key, one in found.items()}
+            tried = self._shown({**self.found, **flat})
+            for place, found in trial.items():
+                clean = self._clean_behind(found, tried)
+                if clean > best[place]:
+                    best[place], chosen[place] = clean, found
+        changed = False
+        for found in chosen.values():
+            for key, one in found.items():
+                changed |= self.found[key].names != one.names
+                self.found[key] = replace(one, by=(DATAFLOW,))
+        return changed
+
+    def _groups(self) -> Iterator[tuple[Place, list[Key]]]:
+        for place in self._places:
+            alike: dict[tuple, list[Key]] = {}
+            for key in self.keys:
+                table = self.family.taps[key[1]]
+                if key[0] == place and key in self.found and table.after:
+                    alike.setdefault((table.after, table.shape), []).append(key)
+            for keys in alike.values():
+                behind = [one for key in keys for one in self._behind(key)]
+                if len(keys) > 1 and any(one not in self.found for one in behind):
+                    yield place, keys
+
+    def _clean_behind(self, found: Mapping[Key, Found], tried: Shown) -> int:
+        """How many taps that are computed from these are Meta's, somewhere after them."""
+        clean = 0
+        for other in {one for key in found for one in self._behind(key)}:
+            above = [one for one in self.before(other) if one in self.found]
+            names = [found.get(one, self.found[one]).names for one in above]
+            near = tried.near(other, lambda name, names=names: self._may_be(name, names), 5 * CLEAN)
+            clean += bool(near and near[0].error <= CLEAN)
+        return clean
+
     # Confirming.
 
     def _confirm(self) -> None:
+        """Confirmed once more with the tap's own order where another one explains nothing after it."""
+        if plainer := self._confirmed():
+            self.found |= plainer
+            self._confirmed()
+
+    def _confirmed(self) -> dict[Key, Found]:
         """Compute each tap from Meta's values of the taps before it: what was found is near Meta's, or
-        what comes after is; else it was taken wrongly, and is given up."""
+        what comes after is; else it was taken wrongly, and is given up. Those are returned, in the tap's
+        own order, that were taken in another and have nothing behind them that is Meta's."""
         wanted = {name for one in self.found.values() for name in one.names}
         shown = Shown(self.samples, self._run(sorted(wanted), self.given(self.found)))
         errors = {
@@ -312,6 +375,7 @@ class Search:
             else one.error
             for key, one in self.found.items()
         }
+        plainer: dict[Key, Found] = {}
         for key, error in errors.items():
             behind = [errors[k] for k in self._behind(key) if k in errors]
             by = self.found[key].by
@@ -320,9 +384,13 @@ class Search:
             if error <= CLEAN and VALUES not in by:
                 by = (*by, VALUES)
             self.found[key] = replace(self.found[key], by=by, error=error)
+            laid = shown.laid(key, self.found[key].name)
+            if laid and laid[0] != self.found[key].layout and behind and min(behind) > CLEAN:
+                plainer[key] = replace(self.found[key], layout=laid[0])
             if error > NEAR and not {PARAMETERS, DATAFLOW} & set(by):
                 del self.found[key]
                 self.gone[key] = "no value is near it, nor is what comes after it Meta's"
+        return {key: one for key, one in plainer.items() if key in self.found}
 
     def _why(self, key: Key) -> str:
         """Why a tap was not found: the operator that what comes before it goes into."""
