@@ -247,3 +247,30 @@ def test_equimos_own_model_shows_all_its_primitives():
     assert own - held <= {".mask_token"} and own <= set(graph.parameters())
     (product,) = [v for v in graph.values() if ".blocks[0].blocks[0].attn.qkv.weight" in v.inputs]
     assert product.operator == "dot_general" and product.source.startswith("equimo/")
+
+
+def test_no_more_runs_than_lies_between_what_is_given_and_what_is_wanted():
+    """And what is alike but for its numbers is compiled once."""
+
+    class Blocks(eqx.Module):
+        blocks: list[eqx.nn.Linear]
+
+        def __call__(self, x):
+            x = x.mean((2, 3))
+            for block in self.blocks:
+                x = x + jax.vmap(block)(x)
+            return x
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    model = Blocks([eqx.nn.Linear(3, 3, key=key) for key in keys])
+    graph = JaxGraph(model)
+    graph.run(images(), [])
+    (program,) = graph._programs.values()
+    products = [v.name for v in graph.values() if v.operator == "dot_general"]
+    added = [v.name for v in graph.values() if v.operator == "add"][1::2]
+    given = np.ones((2, 3), "f4")
+    for before, product, block in zip(added, products[1:], model.blocks[1:], strict=False):
+        assert len(program._reached([product], [before])) <= 2
+        shown = graph.run(images(), [product], {before: given})[product]
+        assert np.allclose(shown, np.asarray(block.weight) @ given.T, atol=1e-6)
+    assert len(program._compiled) == 2, "of nothing, and one for two blocks"

@@ -252,3 +252,23 @@ def test_transformers_model_shows_all_its_operators():
     up = [value for value in graph.values() if value.module == "model.layer.1.mlp.up_proj"]
     assert [value.operator for value in up] == ["aten.linear.default"]
     assert up[0].source.startswith("transformers/models/dinov3_vit/modeling_dinov3_vit.py:")
+
+
+def test_no_more_runs_than_lies_between_what_is_given_and_what_is_wanted():
+    called = []
+
+    class Counted(nn.Linear):
+        def forward(self, x):
+            y = super().forward(x.mean((2, 3)))
+            return torch.relu(y) * 2
+
+    graph = TorchGraph(Counted(3, 4))
+    graph.run(images(), [])
+    y, relu = one(graph, "aten.linear.default").name, one(graph, "aten.relu.default").name
+    program = next(iter(graph._programs.values()))
+    program._graph.graph.find_nodes(op="call_function", target=torch.ops.aten.linear.default)[
+        0
+    ].target = lambda *args: called.append(args) or torch.ops.aten.linear.default(*args)
+    given = {y: np.full((2, 4), -1, "f4")}
+    assert not graph.run(images(), [relu], given)[relu].any() and not called
+    assert set(graph.run(images(), [relu, y], given)) == {relu, y} and len(called) == 1
