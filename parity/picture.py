@@ -23,7 +23,8 @@ def draw(variant: Variant, worst: Measurement, breakdown: Mapping[str, Any]) -> 
     """
     family = family_of(variant)
     parts = family.split(variant, family.taps[worst.tap], breakdown["tokens"])
-    of = f", image {breakdown['image'] + 1} of {worst.batch}" if worst.batch > 1 and parts else ""
+    image = breakdown["image"]  # none of what all images share, as rope's tables
+    of = f", image {image + 1} of {worst.batch}" if worst.batch > 1 and image is not None else ""
     lines = [f"Ratio of each token, limit {worst.token_limit:g}, on {worst.input}{of}:"]
     if not parts:
         lines.append(f"  {worst.tap} {_number(breakdown['tokens'][0])}")
