@@ -395,14 +395,34 @@ class Search:
     def _why(self, key: Key) -> str:
         """Why a tap was not found: the operator that what comes before it goes into."""
         above = [self.found[one].name for one in self.before(key) if one in self.found]
-        later = [self.found[k].name for k in self._behind(key) if k in self.found]
+        later = self._found_behind(key)
         for name in above:
             for user in self.flow.users(name):
                 if any(self.flow.after(one, user) for one in later):
                     value = self.flow.values[user]
                     told = f" ({value.node})" if getattr(value, "node", "") else ""
+                    if user in later:
+                        return f"computed inside {value.operator}{told}"
                     return f"{_NONE}: what is before it goes into {value.operator}{told}"
         return _NONE
+
+    def _found_behind(self, key: Key) -> list[str]:
+        """The nearest values found that are computed from a tap, through those that were not."""
+        waiting, seen, names = [key], {key}, []
+        while waiting:
+            for one in self._children(waiting.pop()):
+                if one in self.found:
+                    names.append(self.found[one].name)
+                elif one not in seen:
+                    waiting.append(one)
+                    seen.add(one)
+        return names
+
+    def _children(self, key: Key) -> list[Key]:
+        """The taps of the same place that the table says are computed from a tap."""
+        place, tap = key
+        part = self.family.of_part(place.part, self.variant)
+        return [(place, one.name) for one in part if tap in self.family.taps[one.name].after]
 
 
 def given(
