@@ -79,6 +79,14 @@ def _photograph(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     return crops
 
 
+def _pixels(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Any pixels of 8 bits, normalized as the LVD-1689M releases want them: what a file that normalizes
+    by itself can be given, too, to the bit."""
+    mean, std = np.array(NORMALIZATION["lvd1689m"], np.float32)[..., None, None]
+    pixels = rng.integers(0, 256, shape).astype(np.float32) / 255
+    return (pixels - mean) / std
+
+
 @cache
 def _loaded_photograph() -> np.ndarray:
     """The photograph that scikit-learn's wheel holds, float32 (3, 427, 640); nothing of it is run."""
@@ -93,6 +101,9 @@ def _loaded_photograph() -> np.ndarray:
     return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
 
 
+#: What is for files alone that take pixels of 8 bits; it is not drawn.
+PIXELS = "pixels"
+
 #: What an image holds, the plainest first.
 CONTENTS: dict[str, Callable[[np.random.Generator, Shape], np.ndarray]] = {
     "gaussian": _gaussian,
@@ -102,6 +113,7 @@ CONTENTS: dict[str, Callable[[np.random.Generator, Shape], np.ndarray]] = {
     "saturated": _saturated,
     "sparse": _sparse,
     "photograph": _photograph,
+    PIXELS: _pixels,
 }
 
 

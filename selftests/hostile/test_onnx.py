@@ -122,6 +122,15 @@ def _linked_data(room, beside):
     beside.symlink_to(room.good.pth)
 
 
+def _linked_folder(room, beside):
+    (beside.parent / "below").symlink_to(room.good.pth.parent)
+
+
+def _linked_below(room, beside):
+    (beside.parent / "below").mkdir()
+    (beside.parent / "below" / "in.data").symlink_to(room.good.pth)
+
+
 OUT, LIES, RUNS = "Nothing was read from there", "these are not there", "does not run on"
 TAKES, NONE = "up to 64 images, float32", "is not an ONNX file"
 ONNX = {
@@ -129,7 +138,18 @@ ONNX = {
     "data at the absolute path of a sound file": (_external(location=lambda r: r.good.pth), OUT),
     "data above": (_external(location="../../hostile/good.pth"), OUT),
     "data down and up": (_external(location="a/../in.data"), OUT),
-    "data in a folder below": (_external(location="below/in.data"), OUT),
+    "data in a folder below that is not there": (
+        _external(location="below/in.data"), "not beside it or below",
+    ),
+    "data in a folder that is a link": (_external(_linked_folder, location="below/good.pth"), OUT),
+    "data behind a link in a folder below": (
+        _external(_linked_below, location="below/in.data"), OUT,
+    ),
+    "data at an absolute path below": (
+        _external(location=lambda r: r.inputs / "in.data"), OUT,
+    ),
+    "data below and above again": (_external(location="below/../../good/good.pth"), OUT),
+    "data below by a backslash": (_external(location="below\\in.data"), OUT),
     "data behind a link": (_external(_linked_data), OUT),
     "data at no name": (_external(location=""), OUT),
     "data at a name with a zero in it": (_external(location="in.data\0x"), OUT),
@@ -193,7 +213,8 @@ def test_an_onnx_file_is_refused(room, case):
 
 
 BUNDLED = (
-    "data above", "data behind a link", "data in a function's Constant", "data that was cut off",
+    "data in a folder that is a link", "data above", "data behind a link",
+    "data in a function's Constant", "data that was cut off",
     "HTML", "an empty graph", "an input of trillions of images", "a function that calls itself",
     "a second output of texts",
 )  # fmt: skip
