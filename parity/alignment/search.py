@@ -4,15 +4,14 @@ First the graph runs on its own, and values that are near Meta's are taken. Then
 place of all that was found, so that what comes after is computed from Meta's own: a tap behind a grossly
 wrong one is near again. Operators that read a tap's own tensors say where it is computed, however wrong.
 What is left is tried: the value is a tap if, with Meta's put in its place, what comes after is Meta's.
-The same is asked of every tap in the end, see ``Search.confirmed``.
+The same is asked of every tap in the end, see ``confirmation``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
-from itertools import permutations, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,11 @@ from dinov3_parity.parity.alignment.alignment import (
     Alignment,
     Found,
 )
+from dinov3_parity.parity.alignment.confirmation import confirm
+from dinov3_parity.parity.alignment.exchange import exchanged
 from dinov3_parity.parity.alignment.flow import Flow, plain
 from dinov3_parity.parity.alignment.layouts import Layout
-from dinov3_parity.parity.alignment.match import APART, CLEAN, NEAR, Shown
+from dinov3_parity.parity.alignment.match import APART, CLEAN, Shown
 from dinov3_parity.parity.alignment.parameters import Held, anchors
 from dinov3_parity.parity.alignment.samples import Key, Sample, words_of
 from dinov3_parity.parity.families.base import Place
@@ -70,42 +71,48 @@ class Search:
         own = tuple(name for name in self.family.taps[tap].after if name in shown)
         part = self.family.parts[place.part]
         near: list[Key] = []
-        k = self._places.index(place)
-        last = [(self._places[k - 1], self._handed_on(k - 1))] if k else []
+        k = self.places.index(place)
+        last = [(self.places[k - 1], self._handed_on(k - 1))] if k else []
         for name in own:
             near += last if name == part.given else [(place, name)]
-        if not own and part.name == self._places[-1].part:
+        if not own and part.name == self.places[-1].part:
             near += last
-        near += [(self._places[0], name) for name in self.family.across.get(tap, ())]
+        near += [(self.places[0], name) for name in self.family.across.get(tap, ())]
         return [
             one for key in near for one in ([key] if key not in self.gone else self.before(key))
         ]
 
     @cached_property
-    def _places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[Place, ...]:
         return self.family.places(self.variant)
 
     def _handed_on(self, k: int) -> str:
-        return self.family.parts[self._places[k].part].handed_on
+        return self.family.parts[self.places[k].part].handed_on
 
     def aligned(self) -> Alignment:
         """Which value is which tap."""
         self._fold()
-        shown = self._shown({})
+        shown = self.shown({})
         self._bases = shown.arrays
         self._take(shown, first=True)
         for _ in range(_ROUNDS):
             if not (left := self._left()):
                 break
             before = len(self.found) + len(self.gone)
-            self._take(self._shown(self.found))
-            if len(self.found) + len(self.gone) > before or self._exchanged():
+            self._take(self.shown(self.found))
+            if len(self.found) + len(self.gone) > before or self._exchange():
                 continue
             if not self._tried(left):
                 break
-        self._confirm()
+        confirm(self)
         absent = self.gone | {key: self._why(key) for key in self._left()}
         return Alignment(dict(self.found), absent, self.sessions)
+
+    def _exchange(self) -> bool:
+        if self._asked:
+            return False
+        self._asked = True
+        return exchanged(self)
 
     def _left(self) -> list[Key]:
         return [key for key in self.keys if key not in self.found and key not in self.gone]
@@ -119,11 +126,11 @@ class Search:
 
     # Running.
 
-    def _shown(self, found: Mapping[Key, Found]) -> Shown:
+    def shown(self, found: Mapping[Key, Found]) -> Shown:
         wanted = [value.name for value in self.flow.values.values() if value.operator]
-        return Shown(self.samples, self._run(wanted, self.given(found)))
+        return Shown(self.samples, self.run_on(wanted, self.given(found)))
 
-    def _run(self, wanted, given: Sequence[Mapping[str, np.ndarray]]):
+    def run_on(self, wanted, given: Sequence[Mapping[str, np.ndarray]]):
         self.sessions += 1
         inputs = [(s.images, one) for s, one in zip(self.samples, given, strict=True)]
         return self.graph.runs(inputs, wanted)
@@ -147,7 +154,7 @@ class Search:
 
     def _best(self, key: Key, shown: Shown) -> Found | None:
         above = [self.found[one].names for one in self.before(key) if one in self.found]
-        may = lambda name: self._may_be(name, above)
+        may = lambda name: self.may_be(name, above)
         near = shown.near(key, may, 5 * CLEAN) or shown.near(key, may)
         anchor = self.anchors.get(key)
         if near:
@@ -194,7 +201,7 @@ class Search:
             return None
         return Found((anchor,), laid[0], (PARAMETERS,), shown.error(key, anchor, laid[0]))
 
-    def _may_be(self, name: str, above: Sequence[Sequence[str]]) -> bool:
+    def may_be(self, name: str, above: Sequence[Sequence[str]]) -> bool:
         """Whether a value can be a tap that is computed from taps of these names: it is computed from all
         of them, and is none of them, moved."""
         for known in above:
@@ -223,7 +230,7 @@ class Search:
     def _tried(self, left: Sequence[Key]) -> bool:
         """Try values in the place of one tap of each place, or of several that only together give what
         comes after: it is they with which that is Meta's. Whether any was found, or given up."""
-        shown = self._shown(self.found)
+        shown = self.shown(self.found)
         waiting: dict[Place, tuple[tuple[Key, ...], list[tuple[tuple[str, Layout], ...]]]] = {}
         ready = [key for key in left if all(one in self.found for one in self.before(key))]
         for key in ready:
@@ -243,7 +250,7 @@ class Search:
             ]
             if not trials:
                 break
-            tried = self._shown({**self.found, **{k: v for one in trials for k, v in one.items()}})
+            tried = self.shown({**self.found, **{k: v for one in trials for k, v in one.items()}})
             for trial in trials:
                 if self._explains(trial, tried):
                     self.found |= trial
@@ -258,13 +265,13 @@ class Search:
     def _together(self, key: Key, ready: Sequence[Key]) -> tuple[Key, ...]:
         """A tap with those that everything is computed from that is computed from it: the sine and the
         cosine."""
-        behind = set(self._behind(key))
-        return tuple(one for one in ready if one[0] == key[0] and behind == set(self._behind(one)))
+        behind = set(self.behind(key))
+        return tuple(one for one in ready if one[0] == key[0] and behind == set(self.behind(one)))
 
     def _candidates(self, key: Key, shown: Shown) -> list[tuple[str, Any]]:
         """Values of a tap's shape between what it is computed from and what comes after."""
-        later = [self.found[k].name for k in self._behind(key) if k in self.found]
-        later += [self.anchors[k] for k in self._behind(key) if k in self.anchors]
+        later = [self.found[k].name for k in self.behind(key) if k in self.found]
+        later += [self.anchors[k] for k in self.behind(key) if k in self.anchors]
         taken = {name for one in self.found.values() for name in one.names}
         found = []
         for name in self.flow.values:
@@ -286,7 +293,7 @@ class Search:
             return False
         return not later or any(self.flow.after(one, name) and one != name for one in later)
 
-    def _behind(self, key: Key) -> list[Key]:
+    def behind(self, key: Key) -> list[Key]:
         """The taps of the same place, or the next place's first, that are computed from a tap."""
         return [other for other in self.keys if key in self.before(other)]
 
@@ -294,7 +301,7 @@ class Search:
         """Whether with Meta's values there a tap that is computed from them is Meta's."""
         known = {**self.found, **trial}
         taken = {name for one in trial.values() for name in one.names}
-        for other in {key for one in trial for key in self._behind(one)}:
+        for other in {key for one in trial for key in self.behind(one)}:
             if any(one not in known for one in self.before(other)):
                 continue
             names = known[other].names if other in known else None
@@ -305,92 +312,6 @@ class Search:
                 if one.error <= CLEAN and stands and one.name not in taken:
                     return True
         return False
-
-    def _exchanged(self) -> bool:
-        """Whether taps that are computed alike, of the same shape from the same taps, stand in each
-        other's place: q where k belongs. Asked once, where what comes after them is not Meta's."""
-        groups = [] if self._asked else list(self._groups())
-        self._asked = True
-        best = {place: 0 for place, _ in groups}
-        chosen: dict[Place, Mapping[Key, Found]] = {}
-        count = max((len(keys) for _, keys in groups), default=0)
-        for order in permutations(range(count)):
-            trial = {
-                place: {key: self.found[keys[k]] for key, k in zip(keys, order, strict=True)}
-                for place, keys in groups
-                if len(keys) == count
-            }
-            flat = {key: one for found in trial.values() for key, one in found.items()}
-            tried = self._shown({**self.found, **flat})
-            for place, found in trial.items():
-                clean = self._clean_behind(found, tried)
-                if clean > best[place]:
-                    best[place], chosen[place] = clean, found
-        changed = False
-        for found in chosen.values():
-            for key, one in found.items():
-                changed |= self.found[key].names != one.names
-                self.found[key] = replace(one, by=(DATAFLOW,))
-        return changed
-
-    def _groups(self) -> Iterator[tuple[Place, list[Key]]]:
-        for place in self._places:
-            alike: dict[tuple, list[Key]] = {}
-            for key in self.keys:
-                table = self.family.taps[key[1]]
-                if key[0] == place and key in self.found and table.after:
-                    alike.setdefault((table.after, table.shape), []).append(key)
-            for keys in alike.values():
-                behind = [one for key in keys for one in self._behind(key)]
-                if len(keys) > 1 and any(one not in self.found for one in behind):
-                    yield place, keys
-
-    def _clean_behind(self, found: Mapping[Key, Found], tried: Shown) -> int:
-        """How many taps that are computed from these are Meta's, somewhere after them."""
-        clean = 0
-        for other in {one for key in found for one in self._behind(key)}:
-            above = [one for one in self.before(other) if one in self.found]
-            names = [found.get(one, self.found[one]).names for one in above]
-            near = tried.near(other, lambda name, names=names: self._may_be(name, names), 5 * CLEAN)
-            clean += bool(near and near[0].error <= CLEAN)
-        return clean
-
-    # Confirming.
-
-    def _confirm(self) -> None:
-        """Confirmed once more with the tap's own order where another one explains nothing after it."""
-        if plainer := self._confirmed():
-            self.found |= plainer
-            self._confirmed()
-
-    def _confirmed(self) -> dict[Key, Found]:
-        """Compute each tap from Meta's values of the taps before it: what was found is near Meta's, or
-        what comes after is; else it was taken wrongly, and is given up. Those are returned, in the tap's
-        own order, that were taken in another and have nothing behind them that is Meta's."""
-        wanted = {name for one in self.found.values() for name in one.names}
-        shown = Shown(self.samples, self._run(sorted(wanted), self.given(self.found)))
-        errors = {
-            key: shown.error(key, one.name, one.layout)
-            if one.name in shown.arrays[0]
-            else one.error
-            for key, one in self.found.items()
-        }
-        plainer: dict[Key, Found] = {}
-        for key, error in errors.items():
-            behind = [errors[k] for k in self._behind(key) if k in errors]
-            by = self.found[key].by
-            if any(one <= CLEAN for one in behind) and DATAFLOW not in by:
-                by = (*by, DATAFLOW)
-            if error <= CLEAN and VALUES not in by:
-                by = (*by, VALUES)
-            self.found[key] = replace(self.found[key], by=by, error=error)
-            laid = shown.laid(key, self.found[key].name)
-            if laid and laid[0] != self.found[key].layout and behind and min(behind) > CLEAN:
-                plainer[key] = replace(self.found[key], layout=laid[0])
-            if error > NEAR and not {PARAMETERS, DATAFLOW} & set(by):
-                del self.found[key]
-                self.gone[key] = "no value is near it, nor is what comes after it Meta's"
-        return {key: one for key, one in plainer.items() if key in self.found}
 
     def _why(self, key: Key) -> str:
         """Why a tap was not found: the operator that what comes before it goes into."""

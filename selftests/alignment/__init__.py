@@ -1,0 +1,1 @@
+"""Which value of a graph is which tap."""
