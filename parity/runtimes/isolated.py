@@ -164,6 +164,8 @@ def session(spec: dict[str, Any]) -> None:
         options.intra_op_num_threads = spec["threads"]
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if spec["holds"]:  # an arena keeps what a session's largest input needed
+            options.enable_cpu_mem_arena = options.enable_mem_pattern = False
         opened = _OPENED.get(spec["model"]) or onnxruntime.InferenceSession(
             spec["model"], options, providers=["CPUExecutionProvider"]
         )
