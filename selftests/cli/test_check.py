@@ -91,7 +91,7 @@ def test_a_port_that_itself_fails_ends_in_1_also_where_nothing_was_compared(ran,
 def test_an_earlier_runs_verdict_is_not_taken_for_this_ones(ran, body, code):
     """Whatever it was: the report's folder has it still."""
     given(ran.here, body, "port.py")
-    assert ran("port.py:Port", "-k", "blocks").code == code
+    assert ran("port.py:Port", "-k", "blocks", "--reproduce", "B2 2x8 seed=1").code == code
     shown = ran("port.py:Port", "-k", "blokcs", "--json", "-")
     assert shown.code == 2 and "perhaps blocks" in shown.err
     assert shown.told["verdict"] == "could not run" and shown.told["first_divergence"] is None

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from dinov3_parity.fixtures.cli import doctor
 from dinov3_parity.fixtures.cli.main import main
-from dinov3_parity.fixtures.host import extras
+from dinov3_parity.fixtures.host import extras, importing
 from dinov3_parity.fixtures.stages import registry
 from dinov3_parity.fixtures.stages.info import Info
 from dinov3_parity.fixtures.stages.registry import stages
@@ -25,9 +25,19 @@ def asked(tmp_path, capsys, *words):
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_where_the_suite_runs_everything_can_run(tmp_path, capsys):
-    code, told = asked(tmp_path, capsys)
-    assert (code, told["exit"]) == (0, 0) and not any(told["steps"].values())
+def test_where_the_suite_runs_everything_can_run_and_no_framework_is_imported(tmp_path):
+    """In a process of its own, which says at its end what it has imported."""
+    code = "import sys; from dinov3_parity.fixtures.cli.main import main; code = main(sys.argv[1:]); "
+    code += "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    words = ["doctor", "--json", "--store", str(tmp_path / "store")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "dinov3_parity.fixtures.cli.doctor" in loaded
+    assert not loaded & {"torch", "jax", "onnx", "onnxruntime", "equimo"}
+    told = json.loads(done.stdout)
+    assert told["exit"] == 0 and not any(told["steps"].values())
     assert (
         told["packages"]["torch"]["found"] and told["packages"]["jax"]["bounds"] == "<0.12,>=0.10.2"
     )
@@ -99,24 +109,20 @@ def broken(tmp_path, monkeypatch):
     return shadowed
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("raise ImportError('libcu.so.9 is not there')", "ImportError: libcu.so.9 is not there"),
-        (
-            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
-            "ended its process by signal 11",
-        ),
-    ],
-)
-def test_a_package_that_is_there_and_cannot_be_imported_stands_in_the_way(
-    tmp_path, capsys, broken, source, words
-):
-    broken("equimo", source)
+def test_a_package_that_is_there_and_cannot_be_imported_stands_in_the_way(tmp_path, capsys, broken):
+    broken("equimo", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    words = "ended its process by signal 11"
     code, told = asked(tmp_path, capsys)
     assert code == 2 and not told["stages"]["meta"] and not told["steps"]["report"]
     assert [words in why for why in told["stages"]["equimo"]] == [True]
     assert [words in why for why in told["steps"]["convert"]] == [True]
+
+
+def test_what_a_package_raises_on_import_is_why_its_stage_cannot_be(broken):
+    """Of that stage alone: the others' frameworks take seconds to import, as above."""
+    broken("equimo", "raise ImportError('libcu.so.9 is not there')")
+    (why,) = importing.failures(["equimo"]).values()
+    assert why == "cannot be imported: ImportError: libcu.so.9 is not there"
 
 
 def test_a_version_that_was_not_tried_is_told_as_such(tmp_path, capsys, monkeypatch):
@@ -156,15 +162,3 @@ def test_every_package_that_a_step_needs_is_one_that_is_asked_for():
     )
     needed -= {"jaxlib"}  # it comes with jax
     assert needed <= wanted.keys()
-
-
-def test_no_framework_is_imported():
-    code = "import sys; from dinov3_parity.fixtures.cli.main import main; "
-    code += "main(['doctor']); print(sorted(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    loaded = done.stdout.splitlines()[-1]
-    assert not any(
-        f"'{name}'" in loaded for name in ("torch", "jax", "onnx", "onnxruntime", "equimo")
-    )

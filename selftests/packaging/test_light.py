@@ -46,7 +46,7 @@ def ran(folder, where, store, *words):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PYTHON"))}
     return subprocess.run(
         [str(folder / "bin" / "python"), *words], cwd=where, text=True, timeout=600,
-        env=kept | {"DINOV3_PARITY_STORE": str(store.root), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=kept | {"DINOV3_PARITY_STORE": str(store.root)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

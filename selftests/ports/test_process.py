@@ -89,23 +89,16 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", list(WRONG))
-def test_what_a_process_does_wrong_is_told_with_its_command(tmp_path, what):
+def test_what_a_process_does_wrong_is_told_and_what_is_asked_next_is_answered(tmp_path, what):
+    """Told with its command; answered by a new process, where that one cannot be trusted any more."""
     body, words = WRONG[what]
     stage = opened(tmp_path, wrong("head", body))
+    before = stage.embed(ONE.images())
     with pytest.raises(ParityError) as caught:
         stage.head(TOKENS)
     told = in_a_paragraph(caught.value)
     assert words in told, told
     assert told.startswith(f"mine: asked for head, `{stage.port.command}` ")
-
-
-@pytest.mark.parametrize("what", list(WRONG))
-def test_what_is_asked_next_is_answered(tmp_path, what):
-    """By a new process, where the one before cannot be trusted any more."""
-    stage = opened(tmp_path, wrong("head", WRONG[what][0]))
-    before = stage.embed(ONE.images())
-    with pytest.raises(ParityError):
-        stage.head(TOKENS)
     after = stage.embed(ONE.images())
     assert after.keys() == before.keys() and "tokens" in after
     assert all(np.array_equal(after[tap], before[tap]) for tap in before)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from dinov3_parity.fixtures.cli.main import main
+from dinov3_parity.fixtures.ports import reaper
 from dinov3_parity.parity.records import reader
 
 from selftests.conftest import ROOT
@@ -84,7 +85,11 @@ def test_a_step_that_is_wrong_is_told_and_the_others_are_tried(
     ],
     ids=["verb", "stop", "input", "code"],
 )  # fmt: skip
-def test_how_a_process_ends_and_what_it_does_not_know(capsys, tmp_path, before, step, words):
+def test_how_a_process_ends_and_what_it_does_not_know(
+    capsys, tmp_path, monkeypatch, before, step, words
+):
+    if words == "was killed":  # none of its processes ends by itself, and each is waited for
+        monkeypatch.setattr(reaper, "GRACE", 0.5)
     given = ("--command", command(tmp_path, before=before), "--timeout", "3")
     code, out = said(capsys, *given)
     wrong = [line for line in out.splitlines() if "WRONG" in line]
