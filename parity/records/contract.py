@@ -60,6 +60,7 @@ def declared(name: str, variant: Variant, absent: Iterable[str] = ()) -> Contrac
         "reference chain": embedding | chain,
         "file": {(CHAINED, last): family.returned},
         "tapped copy": copy | {(CHAINED, last): (all_tokens.name, *family.returned)},
+        "outputs": {},  # of files alone: each says which it has
         "whole model": {(CHAINED, last): family.published},
     }
     return contracts[name]

@@ -77,6 +77,8 @@ class Divergence:
             text += f" Its operator is {worst.node}."
         if self.like:
             text += f" {self.like[0].upper()}{self.like[1:]}."
+        if worst.output:
+            text += f" Its output {worst.output}."
         if self.parallel:
             text += f" At the same place in the dataflow, too: {', '.join(self.parallel)}."
         if self.clean:

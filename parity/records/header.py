@@ -29,10 +29,18 @@ class Checkpoint(Struct):
 
 
 class Opened(Struct):
-    """What ran a stage of a variant, and the taps it cannot show with its reasons."""
+    """What ran a stage of a variant, and the taps it cannot show with its reasons.
+
+    Of an ONNX file how its images go in (``input``), what each output is, the numbers that it computes in
+    where these are not float32, and which outputs nothing was compared with, in words.
+    """
 
     runtime: str = ""
     absent: dict[str, str] = {}
+    input: str = ""
+    outputs: str = ""
+    numbers: str = ""
+    not_compared: str = ""
 
 
 class References(Struct):

@@ -55,6 +55,7 @@ class Measurement(
     entry's reason, "" where it is beyond that ceiling or the entry has expired.
     ``node`` is the graph's own operator and name of what computed it, where it is a departing one of a
     graph; ``like`` the mistake of the fault catalogue that gives the same numbers, where one does.
+    ``output``, of an ONNX file, says of which output it is and what that holds.
     ``breakdown``, where inside the tap it erred (see ``parity.breakdown``), is there when no earlier
     comparison of its test at this place was stronger: so the strongest of them all has it.
     """
@@ -92,6 +93,7 @@ class Measurement(
     known: str = ""
     node: str = ""
     like: str = ""
+    output: str = ""
     breakdown: Breakdown | None = None
 
     @property

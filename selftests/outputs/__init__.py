@@ -1,0 +1,1 @@
+"""Tests of what a file returns: its forms, and how one is recognised."""
