@@ -53,6 +53,11 @@ _ROWS = (
     ),
     Layer("backbone", "the chain, each stage on its own output", drawn=True),
     Layer(
+        "outputs",
+        "of an ONNX file: each output is what it is recognised as, on every size and batch",
+        drawn=True,
+    ),
+    Layer(
         "streamed", "of the large variants: each block alone, and the chain, on one image", LARGE
     ),
     Layer(

@@ -82,6 +82,7 @@ class Finished:
                     told = "suspects, of the mistakes that first show there"
                 lines.append(f"  {told}: {names}{more}")
             lines.append(f"  reproduce: {case.divergence.command}")
+        lines += outputs(run.header)
         lines += [*verdict.broken[:_TOLD], *verdict.gaps, *verdict.stale[:_TOLD]]
         told = [*lines, counts(run.header, run.found)]
         return [_CONTROLS.sub("�", line) for line in told]
@@ -123,6 +124,17 @@ def last(finished: Finished | None, board: list[str]) -> list[str]:
 def is_known(line: str) -> bool:
     """Whether a line is about known departures."""
     return line.startswith(_KNOWN)
+
+
+def outputs(header: dict[str, Any]) -> list[str]:
+    """What each output of a file was found to hold, and how its images go in, a line a file."""
+    stages = header.get("stages", {}).items()
+    told = [(name, one) for name, one in stages if one.get("outputs")]
+    return [
+        f"{name} takes {one.get('input', '')}; returns {one['outputs']}"
+        + f"; it is {one['numbers']}" * bool(one.get("numbers"))
+        for name, one in told[:_TOLD]
+    ]
 
 
 def known(verdict: Verdict, stages: Iterable[str] = ()) -> list[str]:

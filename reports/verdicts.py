@@ -183,7 +183,7 @@ class Verdict:
     """What a run says as a whole. ``broken`` are tests that failed on something other than a
     comparison, ``gaps`` what was declared and not compared, or is lost; ``tallies`` say what became of
     the entries of its known departures, ``ports`` which ports themselves failed, and on which
-    variant.
+    variant; ``uncompared`` which outputs of files nothing can be compared with.
     """
 
     word: str
@@ -192,6 +192,7 @@ class Verdict:
     gaps: list[str]
     tallies: list[Tally] = field(default_factory=list)
     ports: list[tuple[str, str]] = field(default_factory=list)
+    uncompared: list[str] = field(default_factory=list)
 
     @property
     def stale(self) -> list[str]:
@@ -215,7 +216,12 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """The verdict in one line."""
+        """The verdict in one line, with what was not compared."""
+        told = f"; not compared: {', '.join(self.uncompared)}" if self.uncompared else ""
+        return f"{self._headline}{told}"
+
+    @property
+    def _headline(self) -> str:
         if not self.edges and self.word != DEPARTS:
             return "Nothing was compared"
         if self.ports and not self.first:
@@ -268,7 +274,9 @@ def verdict(header: dict[str, Any], found: Sequence[Measurement], lost: Iterable
         word = OUTDATED
     else:
         word = HOLDS if told else NOTHING
-    return Verdict(word, told, broken, gaps, tallied, ports)
+    stages = header.get("stages", {}).values()
+    unread = [one["not_compared"] for one in stages if one.get("not_compared")]
+    return Verdict(word, told, broken, gaps, tallied, ports, unread)
 
 
 def _in_part(edge: Edge, header: dict[str, Any], ports: list[tuple[str, str]]) -> Edge:
