@@ -274,3 +274,13 @@ def test_no_more_runs_than_lies_between_what_is_given_and_what_is_wanted():
         shown = graph.run(images(), [product], {before: given})[product]
         assert np.allclose(shown, np.asarray(block.weight) @ given.T, atol=1e-6)
     assert len(program._compiled) == 2, "of nothing, and one for two blocks"
+
+
+def test_programs_alike_are_given_each_its_own():
+    """One that is not consumed is given beside, before the other and after it."""
+    graph = JaxGraph(lambda x: (x * 2 + 1) * 3)
+    graph.run(images(), [])
+    first, second, third = (v.name for v in graph.values() if v.operator in ("mul", "add"))
+    one, two = np.ones(images().shape, "f4"), np.full(images().shape, 2, "f4")
+    for given in ({second: one, first: two}, {first: two, second: one}, {second: one}):
+        assert np.array_equal(graph.run(images(), [third], given)[third], one * 3)
