@@ -32,7 +32,7 @@ def held(run_pytest, tmp_path):
         asked = ("--stage", port, "-k", f"vits16 and make and {words}", "--reproduce", DRAWN)
         shown = run_pytest(*asked)
         found = reader.read(tmp_path / "report").found
-        return shown, {(str(m.place), m.tap) for m in found if not m.ok}, found
+        return shown, {(str(m.place), m.tap) for m in found if m.failed}, found
 
     return hold
 
