@@ -154,7 +154,7 @@ ONNX = {
     "data at no name": (_external(location=""), OUT),
     "data at a name with a zero in it": (_external(location="in.data\0x"), OUT),
     "data in onnxruntime's own memory": (_external(location="*/_ORT_MEM_ADDR_/*", offset=4096), OUT),
-    "data at a name with markup": (_external(location="<b>/x"), OUT),
+    "data at a name with markup": (_external(location="<b>/x"), "not beside it or below"),
     "data in a Constant": (_in_a_node, OUT),
     "data in a function's Constant": (lambda r, f: _in_a_node(r, f, "function"), OUT),
     "data in a branch's Constant": (lambda r, f: _in_a_node(r, f, "branch"), OUT),
