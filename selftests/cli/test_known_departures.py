@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from dinov3_parity.parity.inputs.strategies import SMALL
 from dinov3_parity.parity.records import reader
 
 from selftests.cli.test_check import NUMPY
@@ -23,6 +24,11 @@ BOTH = f"""{HEAD.rstrip().replace("return", "shown =")}
 
 #: On these layers a run takes seconds; the whole model's own gate is one of them.
 FEW = ("-k", "primitives or release")
+
+PRIMITIVES = ("-k", "primitives")
+
+#: One input, whose reference the store has: nothing is shrunk, for which references are computed.
+ONE = (*PRIMITIVES, "--reproduce", str(SMALL))
 
 
 def entry(stage="mine", tap="norm", ceiling=1e5, until="2099-01-01", **downstream):
@@ -78,7 +84,7 @@ def test_a_listed_departure_is_known_everywhere_and_fails_nothing(held):
 
 
 def test_a_departure_that_got_worse_fails_and_says_so(held):
-    shown = held(entry(ceiling=50))
+    shown = held(entry(ceiling=50), on=ONE)
     assert shown.code == 1, shown.out + shown.err
     first = held.verdict()["first_divergence"]
     assert (first["tap"], [one["tap"] for one in first["departing"]]) == ("norm", ["norm"])
@@ -87,7 +93,7 @@ def test_a_departure_that_got_worse_fails_and_says_so(held):
 
 
 def test_what_is_computed_from_it_is_listed_tap_by_tap(held):
-    shown = held(entry(registers=1e5, patches=1e5, pooled=1e5))
+    shown = held(entry(registers=1e5, patches=1e5, pooled=1e5), on=ONE)
     assert shown.code == 1, shown.out + shown.err
     first = held.verdict()["first_divergence"]
     assert [one["tap"] for one in first["departing"]] == ["cls"]
@@ -105,7 +111,7 @@ def test_what_else_departs_is_shrunk_to_its_own_smallest_input(held):
 
 
 def test_one_that_no_longer_happens_fails_with_what_to_do(held):
-    shown = held(entry("numpy", "rope.sin"), of=NUMPY)
+    shown = held(entry("numpy", "rope.sin"), of=NUMPY, on=PRIMITIVES)
     assert shown.code == 1, shown.out + shown.err
     said = "d.toml, entry 1: numpy no longer departs at rope.sin of vits16: "
     assert said in shown.out and "Delete the entry, or what of it" in shown.out
@@ -117,7 +123,7 @@ def test_one_that_no_longer_happens_fails_with_what_to_do(held):
     assert told["deviations"][0]["verdict"] == "stale" and said in told["reasons"][0]
     assert reader.read(held.here / "r").header["exit"] == "tests failed"
     chosen = ("--reproduce", "B1 1x1 seed=0")  # where both tables are what anybody's are
-    assert held(entry("numpy", "rope.sin"), *chosen, of=NUMPY).code == 0
+    assert held(entry("numpy", "rope.sin"), *chosen, of=NUMPY, on=PRIMITIVES).code == 0
 
 
 def test_what_was_not_compared_is_told_and_proves_nothing(ran):
@@ -126,7 +132,7 @@ def test_what_was_not_compared_is_told_and_proves_nothing(ran):
     (ran.here / "pyproject.toml").write_text(table)
     (ran.here / "d.toml").write_text(entry("numpy", "ffn.up") + entry("nmupy", "norm"))
     (ran.here / "below").mkdir()
-    shown = ran(NUMPY, *FEW, folder=ran.here / "below")
+    shown = ran(NUMPY, *PRIMITIVES, folder=ran.here / "below")
     assert shown.code == 0, shown.out + shown.err
     told = "known: not looked at, nothing that they are about was compared: d.toml, entry 1, "
     assert f"{told}d.toml, entry 2 (no stage is called 'nmupy' here, perhaps numpy?)" in shown.out
@@ -145,7 +151,7 @@ def test_a_list_of_another_form_is_refused_before_anything_runs(held):
 
 
 def test_an_entry_that_has_expired_fails_in_words(held):
-    shown = held(entry(until="2020-01-01"))
+    shown = held(entry(until="2020-01-01"), on=ONE)
     assert shown.code == 1, shown.out + shown.err
     assert "its entry of ceiling 100000 has expired" in shown.out
     said = "d.toml, entry 1 has expired: it is until 2020-01-01, which has passed. See whether"

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+from dinov3_parity.parity.inputs.strategies import SMALL
 from junitparser import JUnitXml
 
 from selftests.support.documents import ROOT, blocks
@@ -19,6 +20,9 @@ from selftests.support.records.json_schema import wrong
 from selftests.support.workflows import Job, read
 
 WORKFLOWS = (".github/workflows/hold.yml", "docs/examples/github-matrix.yml")
+
+#: Words of the caller's own: one input, whose reference the store has.
+OPTIONS = f"-k\nblocks\n--reproduce\n{SMALL}"
 
 #: The line of the example that the port gets wrong, and how it does.
 RIGHT = "hidden = up * (1 + erf(up * np.float32(2**-0.5))) / 2"
@@ -74,7 +78,7 @@ def ran(theirs, wheel, python, store):
 
 def test_the_job_of_the_document_tells_where_their_port_departs_and_when_it_holds(ran, theirs):
     """A port that departs, in full detail; mended, it holds."""
-    done = ran(options="-k\nblocks")
+    done = ran(options=OPTIONS)
     assert done.failed == [("Check", 1)], done.printed
     told = json.loads((theirs / "dinov3-parity/verdict.json").read_text())
     assert wrong(told, json.loads((ROOT / "docs/schema/verdict.json").read_text())) == []
@@ -93,7 +97,7 @@ def test_the_job_of_the_document_tells_where_their_port_departs_and_when_it_hold
 
     port = theirs / "my_package" / "parity.py"
     port.write_text(port.read_text().replace(BY_TANH, RIGHT))
-    done = ran(options="-k\nblocks")
+    done = ran(options=OPTIONS)
     assert done.failed == [], done.printed
     assert done.outputs["verdict"] == {"verdict": "holds"} and "✅ holds" in done.summary
 
