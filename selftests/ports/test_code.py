@@ -6,6 +6,7 @@ import shlex
 import numpy as np
 import pytest
 from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.inputs.strategies import SMALL
 
 from selftests.support.stages.brought import ONE, given, in_a_paragraph, opened, spoiled
 
@@ -129,7 +130,7 @@ def test_taps_declared_absent_are_missed_by_no_layer(run_pytest, tmp_path):
     )
     shown = run_pytest(
         "--stage", stage, "-k", "vits16 and mine and (blocks or backbone)",
-        "--reproduce", "B1 1x1 seed=0",
+        "--reproduce", str(SMALL),
     )  # fmt: skip
     assert shown.code == 0, shown.out
     whole = 12 * 19 + 12 * 3 + 5

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from dinov3_parity.fixtures.ports.command import NoAnswer, from_command
 from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.inputs.strategies import SMALL
 from dinov3_parity.parity.records import reader
 
 from selftests.conftest import ROOT
@@ -283,7 +284,7 @@ def test_arrays_of_another_shape_and_dtype_are_the_comparisons_words(run_pytest,
     words = command(tmp_path, lines)
     shown = run_pytest(
         "--stage-command", words, "-k", "vits16 and mine and primitives",
-        "--reproduce", "B1 1x1 seed=0",
+        "--reproduce", str(SMALL),
     )  # fmt: skip
     assert shown.code == pytest.ExitCode.TESTS_FAILED
     problems = {m.tap: m.problem for m in reader.read(tmp_path / "report").found if m.problem}
@@ -294,7 +295,7 @@ def test_a_port_measures_the_same_bits_in_its_own_process(run_pytest, tmp_path, 
     monkeypatch.setenv(
         "OPENBLAS_NUM_THREADS", "1"
     )  # sums are another with another number of threads
-    selected = ("-k", "vits16 and numpy", "--reproduce", "B1 2x3 seed=0")
+    selected = ("-k", "vits16 and numpy", "--reproduce", str(SMALL))
     assert run_pytest("--stage", NUMPY, *selected).code == 0
     (tmp_path / "report").rename(tmp_path / "before")
     words = shlex.join([sys.executable, str(ADAPTER), NUMPY])
