@@ -27,7 +27,9 @@ def asked(tmp_path, capsys, *words):
 
 def test_where_the_suite_runs_everything_can_run_and_no_framework_is_imported(tmp_path):
     """In a process of its own, which says at its end what it has imported."""
-    code = "import sys; from dinov3_parity.fixtures.cli.main import main; code = main(sys.argv[1:]); "
+    code = (
+        "import sys; from dinov3_parity.fixtures.cli.main import main; code = main(sys.argv[1:]); "
+    )
     code += "print(*sys.modules, file=sys.stderr); sys.exit(code)"
     words = ["doctor", "--json", "--store", str(tmp_path / "store")]
     done = subprocess.run(
