@@ -8,6 +8,7 @@ says is read from its files, never from its memory.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import select
 import signal
@@ -18,9 +19,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 
 LEVELS = {
     "disable": "ORT_DISABLE_ALL",
@@ -33,6 +35,8 @@ LEVELS = {
 Feed = np.ndarray | Mapping[str, np.ndarray]
 
 _PHASE, _ERROR = "phase", "error.json"
+
+_ALIGNED = 64
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class ChildRunner:
         file's inputs; ``threads`` 0 is onnxruntime's choice."""
         with tempfile.TemporaryDirectory(prefix="cell-") as folder:
             for number, feed in enumerate(feeds):
-                _leave_arrays(Path(folder) / f"in-{number}.npz", _named(feed, input_name))
+                _leave_arrays(Path(folder) / f"in-{number}", _named(feed, input_name))
             spec = {
                 "model": str(model), "level": level, "threads": threads, "folder": folder,
                 "feeds": len(feeds), "timeout": self.timeout, "memory": self.memory,
@@ -123,14 +127,29 @@ def _named(feed: Feed, input_name: str) -> Mapping[str, np.ndarray]:
 
 
 def _leave_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Arrays by names that may be no names of files: they lie in their order, the names beside them."""
-    np.savez(file, *[np.asarray(one) for one in arrays.values()], names=np.array(list(arrays), str))
+    """The names, which may be no names of files, then the arrays, each as ``.npy`` has it."""
+    with file.open("wb") as to:
+        for one in (np.array(list(arrays), str), *map(np.asarray, arrays.values())):
+            to.write(bytes(-to.tell() % _ALIGNED))
+            plain = one.astype(str) if one.dtype.hasobject else one
+            npy.write_array(to, plain, allow_pickle=False)
 
 
 def _arrays(file: Path) -> dict[str, np.ndarray]:
-    with np.load(file) as held:
-        names = [str(name) for name in held["names"]]
-        return {name: held[f"arr_{k}"] for k, name in enumerate(names)}
+    """What was left, where it lies: what nobody looks at is never read. Changes stay in memory."""
+    with file.open("rb") as left:
+        held = mmap.mmap(left.fileno(), 0, access=mmap.ACCESS_COPY)
+        names = _next(left, held)
+        return {str(name): _next(left, held) for name in names}
+
+
+def _next(left: BinaryIO, held: mmap.mmap) -> np.ndarray:
+    left.seek(-left.tell() % _ALIGNED, os.SEEK_CUR)
+    header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    shape, by_columns, dtype = header[npy.read_magic(left)](left)
+    made = np.ndarray(shape, dtype, held, left.tell(), order="F" if by_columns else "C")
+    left.seek(made.nbytes, os.SEEK_CUR)
+    return made
 
 
 def _told(folder: Path, end: dict[str, Any], feeds: int, seconds: float) -> Outcome:
@@ -146,7 +165,7 @@ def _told(folder: Path, end: dict[str, Any], feeds: int, seconds: float) -> Outc
         return Outcome(end["end"], phase, str(end.get("code", "")), seconds=seconds)
     arrays = []
     for number in range(feeds):
-        arrays.append(_arrays(folder / f"out-{number}.npz"))
+        arrays.append(_arrays(folder / f"out-{number}"))
     return Outcome("done", phase, arrays=tuple(arrays), seconds=seconds)
 
 
@@ -174,9 +193,9 @@ def session(spec: dict[str, Any]) -> None:
         first = opened.get_inputs()[0].name
         phase("running")
         for number in range(spec["feeds"]):
-            given = {name or first: x for name, x in _arrays(folder / f"in-{number}.npz").items()}
+            given = {name or first: x for name, x in _arrays(folder / f"in-{number}").items()}
             shown = opened.run(names, given)
-            _leave_arrays(folder / f"out-{number}.npz", dict(zip(names, shown, strict=True)))
+            _leave_arrays(folder / f"out-{number}", dict(zip(names, shown, strict=True)))
         phase("done")
     except MemoryError:
         _leave(folder, "MemoryError", "out of memory")

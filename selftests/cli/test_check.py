@@ -225,14 +225,14 @@ def test_an_onnx_file_holds_beside_the_weights_that_it_was_made_from(ran, static
 def test_an_onnx_file_that_departs_ends_in_1_and_its_line_repeats_it(ran, static):
     by_tanh(static, ran.here / "my file.onnx")
     shown = ran(
-        "my file.onnx", "-k", "backbone", "--json", "-", "--reproduce", "B1 14x14 seed=2",
+        "my file.onnx", "-k", "outputs", "--json", "-", "--reproduce", "B1 14x14 seed=2",
         "--name", "mine",
     )  # fmt: skip
     assert shown.code == 1, shown.err
     first = shown.told["first_divergence"]
     assert first["stage"] == "mine" and first["ratio"] > 10 * first["limit"]
     assert {one["tap"] for one in first["departing"]} == {"cls", "patches", "pooled"}
-    begins = "dinov3-parity check 'my file.onnx' --variant vits16 -k backbone --reproduce 'B1 14"
+    begins = "dinov3-parity check 'my file.onnx' --variant vits16 -k outputs --reproduce 'B1 14"
     assert first["repeat"].startswith(begins), first["repeat"]
     again = ran("--json", "-", *shlex.split(first["repeat"])[2:])
     assert again.code == 1, again.err
