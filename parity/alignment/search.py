@@ -127,8 +127,17 @@ class Search:
     # Running.
 
     def shown(self, found: Mapping[Key, Found]) -> Shown:
-        wanted = [value.name for value in self.flow.values.values() if value.operator]
+        wanted = [
+            value.name
+            for value in self.flow.values.values()
+            if value.operator or self._is_table(value)
+        ]
         return Shown(self.samples, self.run_on(wanted, self.given(found)))
+
+    def _is_table(self, value: Any) -> bool:
+        """Whether it is stored, and no tensor of the checkpoint: rotary tables may be."""
+        stored = self.graph.parameters()
+        return value.name in stored and value.name not in self.held and stored[value.name].ndim > 1
 
     def run_on(self, wanted, given: Sequence[Mapping[str, np.ndarray]]):
         self.sessions += 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from dinov3_parity.parity import yardstick
 from dinov3_parity.parity.comparator import Comparator, Shown
 from dinov3_parity.parity.families import family_of
-from dinov3_parity.parity.families.base import Place
+from dinov3_parity.parity.families.base import Place, Variant
+from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.outputs.pieces import Norm, Piece
 from dinov3_parity.parity.records.deviations import judged
 from dinov3_parity.parity.records.measurement import CHAINED, Measurement, measurement
@@ -37,14 +39,25 @@ class OutputComparator(Comparator):
         self.accounts[-1].compared += sum(not m.problem for m in records)
 
     def _measured(self, piece: Piece, shown: np.ndarray | None, standards: Mapping) -> Measurement:
-        family, drawn = family_of(self.variant), self._reference.input
         known = piece.standard(standards, self.variant, self._reference.grid, self.norm)
-        compared = yardstick.compare(known, shown)
-        if piece.unknown:
-            compared = replace(compared, problem=piece.unknown)
-        record = measurement(
-            compared, drawn, family=family.name, variant=self.variant.name, stage=self.stage,
-            parent=self.parent, mode=CHAINED, place=str(family.numbered(self.variant, piece.place)),
-            tap=piece.tap, runtime=self.runtime, fault=None, layer=self.layer, output=piece.words,
+        record = measured(
+            piece, known, shown, self._reference.input, variant=self.variant, stage=self.stage,
+            parent=self.parent, runtime=self.runtime, layer=self.layer,
         )  # fmt: skip
         return judged(record, self.deviations)
+
+
+def measured(
+    piece: Piece, known: Any, shown: np.ndarray | None, drawn: Input, variant: Variant, **told: str
+) -> Measurement:
+    """One piece of an output, float32, held against its standard ``known`` on an input; ``told`` are
+    stage, parent, runtime and layer. Of a form that is not known its problem says so."""
+    compared = yardstick.compare(known, shown)
+    if piece.unknown:
+        compared = replace(compared, problem=piece.unknown)
+    family = family_of(variant)
+    return measurement(
+        compared, drawn, family=family.name, variant=variant.name, mode=CHAINED,
+        place=str(family.numbered(variant, piece.place)), tap=piece.tap, fault=None,
+        output=piece.words, **told,
+    )  # fmt: skip

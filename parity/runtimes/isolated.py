@@ -136,11 +136,15 @@ def _leave_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _arrays(file: Path) -> dict[str, np.ndarray]:
-    """What was left, where it lies: what nobody looks at is never read. Changes stay in memory."""
+    """What was left, where it lies: what nobody looks at is never read. Changes stay in memory. Raises
+    ValueError for texts."""
     with file.open("rb") as left:
         held = mmap.mmap(left.fileno(), 0, access=mmap.ACCESS_COPY)
         names = _next(left, held)
-        return {str(name): _next(left, held) for name in names}
+        found = {str(name): _next(left, held) for name in names}
+    if texts := [name for name, one in found.items() if one.dtype.kind == "U"]:
+        raise ValueError(f"{texts[0]} holds texts")
+    return found
 
 
 def _next(left: BinaryIO, held: mmap.mmap) -> np.ndarray:

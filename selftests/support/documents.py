@@ -34,7 +34,7 @@ _VARYING = (
     (r"(?<=N of )(limit )?\d+", r"\1N"),
     (r"(?<=[a-z_] )\(\d+\)", "(N)"),
     (r"\((?:[\w-]+, )?(?:block \d+, )?[\w.]+, B\d+ \d+x\d+ seed=\d+[^)]*\)", "(PLACE)"),
-    (r"(?<=N of its limit, at )[\w ,.]+?(?=\.)", "PLACE"),
+    (r"(?<=N of its limit, at )[\w ,.]+?(?=\.(\s|$))", "PLACE"),
 )
 
 

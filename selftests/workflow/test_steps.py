@@ -46,7 +46,7 @@ def test_onnx_and_onnxruntime_take_the_export(onnx_file):
 
     onnx.checker.check_model(str(onnx_file))
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
-    (shown,) = session.run(None, {"in_0": np.zeros((1, 3, 224, 224), np.float32)})
+    (shown,) = session.run(None, {"images": np.zeros((1, 3, 224, 224), np.float32)})
     assert shown.shape == (1, 197, 384)
 
 
@@ -132,8 +132,8 @@ def other_eps(small, tmp_path):
     from onnx.numpy_helper import from_array, to_array
 
     model, path = onnx.load(small), tmp_path / "eps.onnx"
-    block = [function for function in model.functions if function.name == "Block"][5]
-    constants = [node.attribute[0] for node in block.node if node.op_type == "Constant"]
+    block = [node for node in model.graph.node if node.name.startswith("blocks.5/")]
+    constants = [node.attribute[0] for node in block if node.op_type == "Constant"]
     eps = next(c for c in constants if np.isclose(to_array(c.t), 1e-5, atol=0).all())
     eps.t.CopyFrom(from_array(to_array(eps.t) / np.float32(10)))
     onnx.save(model, path)
@@ -161,9 +161,8 @@ def test_a_file_of_other_weights_is_told_to_be_one(small, tmp_path, capsys):
     other = tmp_path / "other.pth"
     release.write(Synthetic(VARIANTS["vits16"], seed=1), other)
     code, told = answered(capsys, ["compare", "--weights", str(other), "--onnx", str(small)])
-    assert code == 1
-    assert told["files"][0]["weights"].startswith("These are not the weights of ")
-    assert " tensors differ, the first: " in told["files"][0]["weights"]
+    assert code == 2 and "These are not the weights of " in told["error"]
+    assert " tensors differ, the first: " in told["error"]
 
 
 def test_a_photograph_is_compared_on_by_its_pixels(pth, small, tmp_path, capsys):
@@ -205,21 +204,28 @@ def test_all_steps_run_through_the_store(capsys, monkeypatch, tmp_path):
     assert [one["holds"] for one in told["files"]] == [True] * 3
 
 
-def test_functions_that_would_expand_to_too_much_are_inlined(
-    pth, eqx_file, tmp_path, capsys, monkeypatch
-):
-    """As of vitl16, whose file onnxruntime would refuse; its blocks cannot be looked at any more."""
+def test_the_file_as_jax2onnx_writes_it_is_to_be_had(pth, eqx_file, tmp_path, capsys):
     import onnx
+
+    path = tmp_path / "functions.onnx"
+    words = ["export", "--eqx", str(eqx_file), "--output", str(path), "--img-size", "64"]
+    assert main([*words, "--functions"]) == 0
+    assert len(onnx.load(path).functions) == 86
+    code, told = answered(capsys, ["compare", "--weights", str(pth), "--onnx", str(path)])
+    assert code == 0 and told["files"][0]["untapped"] == "" and told["files"][0]["compared"] > 200
+
+
+def test_functions_that_would_expand_to_too_much_are_refused(
+    eqx_file, tmp_path, capsys, monkeypatch
+):
+    """As of vitl16, whose file onnxruntime would not load."""
     from dinov3_parity.fixtures.workflow import exporting
 
     monkeypatch.setattr(exporting, "EXPANDED", 1)
-    path = tmp_path / "inlined.onnx"
-    words = ["export", "--eqx", str(eqx_file), "--output", str(path), "--img-size", "64"]
-    assert main(words) == 0
-    assert not onnx.load(path).functions and path.stat().st_size > 8e7
-    words = ["compare", "--weights", str(pth), "--onnx", str(path), "--block-debug"]
-    code, told = answered(capsys, words)
-    assert code == 0 and "its functions were inlined" in told["files"][0]["untapped"]
+    words = ["export", "--eqx", str(eqx_file), "--output", str(tmp_path / "no.onnx")]
+    assert main([*words, "--functions"]) == 2
+    assert "whose functions expand to" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "no.onnx").exists()
 
 
 @pytest.mark.thorough
