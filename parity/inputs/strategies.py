@@ -6,6 +6,7 @@ of digging in pixels, and the arrays are built from the drawn seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,6 +127,14 @@ class Plan:
     def repeats(self) -> bool:
         """Whether every run draws these inputs unless it is told otherwise."""
         return self.profile == "quick" and self.seed == QUICK_SEED and self.area == QUICK_AREA
+
+    @property
+    def kept(self) -> tuple[Input, ...]:
+        """The inputs that are likely asked for again: whoever repeats a failure does so until it is gone,
+        and of a small input the reference is read sooner than a framework is imported."""
+        if self.profile == CHOSEN:
+            return tuple(one for one in self.pinned if math.prod(one.grid) <= QUICK_AREA)
+        return self.inputs if self.repeats else ()
 
     @property
     def told(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -32,11 +33,13 @@ class Opened(Struct):
     """What ran a stage of a variant, and the taps it cannot show with its reasons.
 
     Of an ONNX file how its images go in (``input``), what each output is, the numbers that it computes in
-    where these are not float32, and which outputs nothing was compared with, in words.
+    where these are not float32, and which outputs nothing was compared with, in words. Of a graph whose
+    taps were found, what each is ``called`` there and by what it was found, in words.
     """
 
     runtime: str = ""
     absent: dict[str, str] = {}
+    called: dict[str, str] = {}
     input: str = ""
     outputs: str = ""
     numbers: str = ""
@@ -175,4 +178,15 @@ def _completed(told: Any, shaped: Any) -> Any:
         return told | own
     if isinstance(shaped, list):
         return [_completed(one, other) for one, other in zip(told, shaped, strict=True)]
+    return told
+
+
+def called_in(header: Mapping[str, Any], variant: str, family: str) -> dict[str, dict[str, str]]:
+    """How the stages of a run call each tap of a variant, by tap and stage: as their own code does, or as
+    was found in them."""
+    told = {tap: dict(names) for tap, names in header["called"].get(family, {}).items()}
+    for name, opened in header["stages"].items():
+        of, _, stage = name.partition(" ")
+        for tap, words in opened.get("called", {}).items() if of == variant else ():
+            told.setdefault(tap, {})[stage] = words
     return told

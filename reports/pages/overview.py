@@ -9,6 +9,7 @@ from dinov3_parity.parity import picture
 from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
 from dinov3_parity.parity.families.base import Variant
 from dinov3_parity.parity.records import stages
+from dinov3_parity.parity.records.header import called_in
 from dinov3_parity.parity.records.measurement import ISOLATED, Measurement
 from dinov3_parity.parity.records.reader import Run
 from dinov3_parity.reports.evidence import Case
@@ -84,7 +85,7 @@ def _variant(
     name: str, found: list[Measurement], header: dict[str, Any], verdict: Verdict
 ) -> dict[str, Any]:
     figures, edges = costs.of(name, header, found), verdict.of(name)
-    called = header["called"].get(VARIANTS[name].family, {})
+    called = called_in(header, name, VARIANTS[name].family)
     by_stage: dict[str, list[Measurement]] = {}
     for m in found:
         by_stage.setdefault(m.stage, []).append(m)

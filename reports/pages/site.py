@@ -12,6 +12,7 @@ from typing import Any
 
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.records.divergence import Divergence
+from dinov3_parity.parity.records.header import called_in
 from dinov3_parity.parity.records.reader import Run, joined, read
 from dinov3_parity.parity.records.run_folder import FRAGMENTS, MEASUREMENTS, RUN
 from dinov3_parity.reports import changes, evidence
@@ -52,7 +53,7 @@ class Site:
             evidence.case(
                 departed,
                 [m for m in self.run.found if (m.variant, m.stage) == (variant, stage)],
-                self.run.header["called"].get(departed.worst.family, {}),
+                called_in(self.run.header, variant, departed.worst.family),
             )
             for variant, (stage, departed) in first.items()
         ]

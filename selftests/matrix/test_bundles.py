@@ -8,14 +8,15 @@ from dinov3_parity.fixtures.checkpoints.block_subset import BlockSubset
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.matrix import bundle as making
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.ports import tapped_copy
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.matrix.bundle import MANIFEST, Bundle
-from dinov3_parity.parity.matrix.cell import (
-    OK,
-)
+from dinov3_parity.parity.matrix.cell import OK
 
 from selftests.support.bundles import ran
+
+OWN = {"told": {}, "seed": 0, "count": 1, "write": tapped_copy.write}
 
 
 def test_a_bundle_that_was_changed_is_refused(copied):
@@ -44,11 +45,13 @@ def test_a_folder_in_use_is_left_alone(pipe, copied):
 
 def test_a_file_of_ones_own_is_looked_at_and_judged(pipe, folder, tmp_path, runner):
     maker = making.Maker(pipe, tmp_path / "own")
-    maker.own(folder / "models" / "static-21.onnx", {}, seed=0, count=1)
+    maker.own(folder / "models" / "static-21.onnx", **OWN)
     own = maker.finish("own").parent
     (model,) = Bundle(own).models
     assert (model.tokens, model.opset, model.channels_last) == ("cls patches", 21, False)
     assert ran(own, model.name, runner).verdict == OK
+    shown = [one.name for one in onnx.load(own / model.tapped).graph.output]
+    assert {"0/residual1", "0/output", "result"} <= set(shown), "looked into by its found taps"
 
 
 def test_a_file_of_other_weights_is_refused_as_such(pipe, store, tmp_path):
@@ -59,7 +62,7 @@ def test_a_file_of_other_weights_is_refused_as_such(pipe, store, tmp_path):
     export(other.stage("mapped").model, "static", tmp_path / "other.onnx")
     maker = making.Maker(pipe, tmp_path / "own")
     with pytest.raises(ParityError, match="something else than cls patches of this checkpoint"):
-        maker.own(tmp_path / "other.onnx", {}, seed=0, count=1)
+        maker.own(tmp_path / "other.onnx", **OWN)
 
 
 def test_a_file_whose_data_lies_elsewhere_is_refused(pipe, folder, tmp_path):
@@ -72,10 +75,10 @@ def test_a_file_whose_data_lies_elsewhere_is_refused(pipe, folder, tmp_path):
     onnx.save(model, tmp_path / "in" / "own.onnx")
     maker = making.Maker(pipe, tmp_path / "own")
     with pytest.raises(ParityError, match="outside the file's folder"):
-        maker.own(tmp_path / "in" / "own.onnx", {}, seed=0, count=1)
+        maker.own(tmp_path / "in" / "own.onnx", **OWN)
 
 
 def test_a_file_that_is_no_onnx(pipe, tmp_path):
     (tmp_path / "page.onnx").write_text("<html>")
     with pytest.raises(ParityError, match="is not an ONNX file"):
-        making.Maker(pipe, tmp_path / "own").own(tmp_path / "page.onnx", {}, seed=0, count=1)
+        making.Maker(pipe, tmp_path / "own").own(tmp_path / "page.onnx", **OWN)

@@ -45,7 +45,10 @@ def test_transformers_model_departs_at_its_own_tables_alone(held):
     assert all(m.runtime.endswith(", torch.export") for m in found)
 
 
+@pytest.mark.thorough
 def test_two_mistakes_in_two_blocks_are_both_named(held):
+    """Thorough: alignment/test_search.py has two in a file, and the test before this one a factory that
+    departs."""
     pytest.importorskip("transformers")
     shown, departing, _ = held(factories.TWO_MISTAKES)
     assert departing == {("block 2", "norm2"), ("block 7", "ffn.hidden")}, shown.out

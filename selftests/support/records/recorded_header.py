@@ -94,7 +94,7 @@ def checkpoint(variant: Variant) -> dict[str, str]:
 def _stages() -> Iterator[tuple[str, dict[str, Any]]]:
     jax = {"equinox": "0.13.8", "jax": "0.10.2", "jaxlib": "0.10.2", "runtime": "jax 0.10.2"}
     of_files = dict.fromkeys(("input", "outputs", "numbers", "not_compared"), "")
-    rest = {"device": "cpu", "precision": "float32", "absent": {}} | of_files
+    rest = {"device": "cpu", "precision": "float32", "absent": {}, "called": {}} | of_files
     yield "equimo", {"equimo": "1.1.0", **jax, **rest}
     yield "mapped", {"jax2onnx": "0.17.1", **jax, **rest}
     file = {"form": "batch", "opset": "21", "level": "all"}

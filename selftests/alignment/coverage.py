@@ -1,0 +1,236 @@
+"""How many taps are found in files of each exporter, as they are and after each optimizer, as a table.
+
+``python -m selftests.alignment.coverage [EXPORTER ...]`` takes minutes, and what the exporters
+and optimizers need: transformers, timm, jax2onnx, onnxsim, onnxslim, onnxscript. Every found tap is held
+against Meta's values on an input that the search has not seen: one that is farther off than its file's
+numbers explain is counted as wrong.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import onnx
+import torch
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.ports.factories import libraries
+from dinov3_parity.fixtures.ports.looking import sample
+from dinov3_parity.fixtures.ports.onnx_file import from_file
+from dinov3_parity.fixtures.stages.onnx import export
+from dinov3_parity.fixtures.store.store import Store
+from dinov3_parity.parity.alignment.match import difference
+from dinov3_parity.parity.alignment.samples import words_of
+from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.families.vit import VIT
+from dinov3_parity.parity.inputs.drawn import Input
+
+from selftests.support.stages import foreign
+
+VITS16 = VARIANTS["vits16"]
+
+#: An input that no search looks at.
+UNSEEN = Input(2, (4, 3), seed=11)
+
+#: The relative rms difference from Meta's own value that a file's numbers explain.
+EXPLAINED = {"float16": 0.05, "dynamic int8": 0.5}
+
+
+class Both(torch.nn.Module):
+    """Every token and the pooled one, as optimum's files return them."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.m = model
+
+    def forward(self, pixel_values):
+        shown = self.m(pixel_values)
+        return shown.last_hidden_state, shown.pooler_output
+
+
+def _torch(module: torch.nn.Module, to: Path, names: list[str], dynamo: bool, opset: int) -> None:
+    example = torch.randn(2, 3, 64, 96)
+    axes = {"pixel_values": {0: "batch", 2: "height", 3: "width"}}
+    shapes = (dict.fromkeys(axes["pixel_values"], torch.export.Dim.DYNAMIC),)
+    how = {"dynamic_shapes": shapes} if dynamo else {"dynamic_axes": axes}
+    torch.onnx.export(
+        module, (example,), str(to), input_names=["pixel_values"], output_names=names, dynamo=dynamo,
+        opset_version=opset, **how,
+    )  # fmt: skip
+
+
+def _script(pipe: Pipeline, to: Path) -> None:
+    _torch(foreign.Tokens(foreign.model(pipe.checkpoint)), to, ["tokens"], False, 17)
+
+
+def _dynamo(pipe: Pipeline, to: Path) -> None:
+    _torch(foreign.Tokens(foreign.model(pipe.checkpoint)), to, ["tokens"], True, 18)
+
+
+def _optimum(pipe: Pipeline, to: Path) -> None:
+    names = ["last_hidden_state", "pooler_output"]
+    _torch(Both(foreign.model(pipe.checkpoint)), to, names, False, 14)
+
+
+def _timm(pipe: Pipeline, to: Path) -> None:
+    _, model = libraries.timm("vit_small_patch16_dinov3", VITS16, pipe.checkpoint)
+
+    class Features(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.m = model
+
+        def forward(self, pixel_values):
+            return self.m.forward_features(pixel_values)
+
+    example = torch.randn(1, 3, 224, 224)
+    torch.onnx.export(
+        Features(), (example,), str(to), input_names=["pixel_values"], output_names=["tokens"],
+        dynamo=False, opset_version=17, dynamic_axes={"pixel_values": {0: "batch"}},
+    )  # fmt: skip
+
+
+def _jax2onnx(pipe: Pipeline, to: Path, functions: bool) -> None:
+    from dinov3_parity.fixtures.graphs import pytrees
+    from dinov3_parity.fixtures.stages.onnx.plain import plain
+
+    mapped = pipe.stage("mapped")
+    if functions:
+        return export.export(mapped.exportable("size"), "size", to)
+    graph = export.graph(mapped.exportable("size"), "size")
+    export.save(plain(graph, VITS16, pytrees.parameters(mapped.model), to.name), to)
+
+
+EXPORTERS: Mapping[str, Callable[[Pipeline, Path], None]] = {
+    "transformers, torch.onnx by script": _script,
+    "transformers, torch.onnx by dynamo": _dynamo,
+    "transformers, as optimum exports": _optimum,
+    "timm, torch.onnx by script": _timm,
+    "jax2onnx, with functions": lambda pipe, to: _jax2onnx(pipe, to, True),
+    "jax2onnx, without": lambda pipe, to: _jax2onnx(pipe, to, False),
+}
+
+
+def _onnxruntime(level: str) -> Callable[[Path, Path], None]:
+    def optimize(file: Path, to: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        options.optimized_model_filepath = str(to)
+        options.log_severity_level = 4
+        onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    return optimize
+
+
+def _onnxsim(file: Path, to: Path) -> None:
+    import onnxsim
+
+    simplified, _ = onnxsim.simplify(str(file))
+    onnx.save(simplified, to)
+
+
+def _onnxslim(file: Path, to: Path) -> None:
+    import onnxslim
+
+    onnxslim.slim(str(file), str(to))
+
+
+def _float16(file: Path, to: Path) -> None:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    onnx.save(convert_float_to_float16(onnx.load(file), keep_io_types=True), to)
+
+
+def _int8(file: Path, to: Path) -> None:
+    from onnxruntime.quantization import quantize_dynamic
+
+    quantize_dynamic(file, to)
+
+
+OPTIMIZERS: Mapping[str, Callable[[Path, Path], object]] = {
+    "as exported": lambda file, to: to.symlink_to(file),
+    "onnxsim": _onnxsim,
+    "onnxslim": _onnxslim,
+    "onnxruntime, basic": _onnxruntime("ORT_ENABLE_BASIC"),
+    "onnxruntime, extended": _onnxruntime("ORT_ENABLE_EXTENDED"),
+    "onnxruntime, all": _onnxruntime("ORT_ENABLE_ALL"),
+    "float16": _float16,
+    "dynamic int8": _int8,
+}
+
+
+def told(pipe: Pipeline, file: Path, optimizer: str) -> tuple[str, str]:
+    """A cell of the table, and what is to be said of the taps that were not found or are wrong."""
+    port = from_file(str(file), "file")
+    started = time.perf_counter()
+    try:
+        port.look(pipe)
+    finally:
+        seconds = time.perf_counter() - started
+    alignment = port.alignment
+    assert alignment
+    count = len(alignment.found) + len(alignment.absent)
+    wrong = sorted(_wrong(pipe, port, EXPLAINED.get(optimizer, 1e-3)))
+    why = {words: sum(one == words for one in alignment.absent.values()) for words in
+           dict.fromkeys(alignment.absent.values())}  # fmt: skip
+    absent = "; ".join(f"{number} × {words}" for words, number in list(why.items())[:4])
+    port.close()
+    cell = f"{len(alignment.found)} of {count}, {alignment.sessions} sessions, {seconds:.0f} s"
+    return f"{cell}{f', {len(wrong)} WRONG' if wrong else ''}", "; ".join([absent, *wrong[:4]])
+
+
+def _wrong(pipe: Pipeline, port, explained: float):
+    """The found taps that are not Meta's on an input that was not seen."""
+    drawn = port.fitted(UNSEEN)
+    known = sample(pipe.computed(drawn))
+    names = {name for one in port.alignment.found.values() for name in one.names}
+    (arrays,) = [port.graph.run(drawn.images(), names)]
+    for (place, tap), one in port.alignment.found.items():
+        words = words_of(VIT, VITS16, tap)
+        for name in one.names:
+            shown = one.layout.tap(arrays[name], words, known.sizes)
+            off = difference(shown, known.meta[place, tap])
+            if not off <= explained:
+                yield f"{place}, {tap}: {name} is off by {off:.2g}"
+
+
+def main(asked: list[str]) -> None:
+    checkpoint = Synthetic(VITS16)
+    packages = ("torch", "transformers", "timm", "jax2onnx", "onnxruntime", "onnxsim", "onnxslim")
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages))
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = Pipeline(VITS16, checkpoint, Store(Path(folder) / "store"))
+        for exporter, make in EXPORTERS.items():
+            if asked and not any(word in exporter for word in asked):
+                continue
+            exported = Path(folder) / "exported.onnx"
+            exported.unlink(missing_ok=True)
+            with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
+                make(pipe, exported)
+            for optimizer, change in OPTIMIZERS.items():
+                file = Path(folder) / "changed.onnx"
+                file.unlink(missing_ok=True)
+                try:
+                    with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
+                        change(exported, file)
+                    cell, more = told(pipe, file, optimizer)
+                except ParityError as error:
+                    cell, more = "not compared", str(error)[:200]
+                except Exception as error:
+                    cell, more = "not made", f"{type(error).__name__}: {error}"[:200]
+                print(f"| {exporter} | {optimizer} | {cell} | {more} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
