@@ -56,7 +56,12 @@ def _trials():
         for fault in FAULTS.values():
             for stage in names:  # one after the other: wrong weights are converted once
                 if _own(name, stage, fault) and applies(fault, variant, stage):
-                    yield pytest.param(name, stage, fault, id=f"{name}-{stage}-{fault.name}")
+                    # Thorough: what SwiGLU shares with the MLP is tried on vits16.
+                    shared = name == "vits16plus" and fault.ffn != "swiglu"
+                    marks = [pytest.mark.thorough] if shared else []
+                    yield pytest.param(
+                        name, stage, fault, id=f"{name}-{stage}-{fault.name}", marks=marks
+                    )
 
 
 def _own(name: str, stage: str, fault) -> bool:

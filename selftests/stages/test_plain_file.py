@@ -111,7 +111,9 @@ def test_onnxruntimes_tools_find_its_weights(written, tmp_path):
 
     path, images = written("static"), IMAGES["static"].images()
     quantize_dynamic(path, tmp_path / "int8.onnx")
-    assert (tmp_path / "int8.onnx").stat().st_size < 0.75 * path.stat().st_size, "of Gemm it takes none"
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.75 * path.stat().st_size, (
+        "of Gemm it takes none"
+    )
     half = convert_float_to_float16(onnx.load(path), keep_io_types=True)
     onnx.save(half, tmp_path / "half.onnx")
     assert (tmp_path / "half.onnx").stat().st_size < 0.6 * path.stat().st_size
