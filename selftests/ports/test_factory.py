@@ -54,7 +54,9 @@ def test_two_mistakes_in_two_blocks_are_both_named(held):
     assert departing == {("block 2", "norm2"), ("block 7", "ffn.hidden")}, shown.out
 
 
+@pytest.mark.thorough
 def test_a_right_factory_holds(held, tmp_path):
+    """Thorough: the next one holds as well, and the one before has all of it but the tables."""
     pytest.importorskip("transformers")
     shown, departing, found = held(factories.PERIODS, "not local")
     assert shown.code == 0 and not departing, shown.out
