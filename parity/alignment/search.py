@@ -204,11 +204,25 @@ class Search:
         return anchor != name and anchor in set(self.flow.users(name))
 
     def _anchored(self, key: Key, anchor: str, shown: Shown) -> Found | None:
-        """A tap by its tensors alone: it is far from Meta's."""
+        """A tap by its tensors alone: it is far from Meta's. Where the operator that reads them goes on
+        to a tap behind it, in one, the tap is no value."""
         laid = shown.laid(key, anchor)
         if not laid:
             return None
-        return Found((anchor,), laid[0], (PARAMETERS,), shown.error(key, anchor, laid[0]))
+        error = shown.error(key, anchor, laid[0])
+        if error > CLEAN and any(self._is(one, anchor, shown) for one in self._children(key)):
+            self.gone[key] = self._inside(anchor)
+            return None
+        return Found((anchor,), laid[0], (PARAMETERS,), error)
+
+    def _is(self, key: Key, name: str, shown: Shown) -> bool:
+        """Whether a value has a tap's numbers."""
+        return any(shown.error(key, name, one) <= CLEAN for one in shown.laid(key, name))
+
+    def _inside(self, name: str) -> str:
+        value = self.flow.values[name]
+        told = f" ({value.node})" if getattr(value, "node", "") else ""
+        return f"computed inside {value.operator}{told}"
 
     def may_be(self, name: str, above: Sequence[Sequence[str]]) -> bool:
         """Whether a value can be a tap that is computed from taps of these names: it is computed from all
@@ -329,11 +343,10 @@ class Search:
         for name in above:
             for user in self.flow.users(name):
                 if any(self.flow.after(one, user) for one in later):
-                    value = self.flow.values[user]
-                    told = f" ({value.node})" if getattr(value, "node", "") else ""
                     if user in later:
-                        return f"computed inside {value.operator}{told}"
-                    return f"{_NONE}: what is before it goes into {value.operator}{told}"
+                        return self._inside(user)
+                    told = self._inside(user).removeprefix("computed inside")
+                    return f"{_NONE}: what is before it goes into{told}"
         return _NONE
 
     def _found_behind(self, key: Key) -> list[str]:

@@ -1,6 +1,7 @@
 """Taps found in files that somebody else exported, right ones and badly wrong ones."""
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from dinov3_parity.parity.alignment.alignment import DATAFLOW, PARAMETERS, VALUES
@@ -125,6 +126,23 @@ def test_a_layer_scale_in_the_weights_before_it_is_told_to_be_one_with_them(two_
     assert {tap for _, tap in found.absent} == {"attn.out", "ffn.out"}
     assert "folded" in found.absent[FIRST, "attn.out"]
     assert not far(found)
+
+
+@pytest.mark.parametrize("level", ["ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"])
+def test_of_operators_that_were_fused_only_what_comes_out_is_a_tap(two_blocks, aligned, level):
+    """onnxruntime adds the MLP's bias within the activation: before it is no value of the file."""
+
+    def optimize(path):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+        options.optimized_model_filepath = str(path)
+        options.log_severity_level = 4
+        model = path.read_bytes()
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    _, found = aligned(two_blocks, change=optimize)
+    assert {tap for _, tap in found.absent} == {"ffn.up"} and not far(found)
+    assert found.absent[FIRST, "ffn.up"].startswith("computed inside BiasGelu (")
 
 
 def test_an_alignment_is_read_as_it_was_written(two_blocks, aligned):
