@@ -48,8 +48,13 @@ def _tanh(layer):
     layer.mlp.act_fn = torch.nn.GELU(approximate="tanh")
 
 
+class _QuickGelu(torch.nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(1.702 * x)
+
+
 def _quick(layer):
-    layer.mlp.act_fn = lambda x: x * torch.sigmoid(1.702 * x)
+    layer.mlp.act_fn = _QuickGelu()
 
 
 #: The taps where a mistake is told, and the mistake, made in one layer of transformers' model. Of what is
