@@ -27,9 +27,14 @@ class Sample:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """The length of every atom of an axis; primed it is the second axis of the kind, the keys' N."""
-        sizes = self.family.atoms(self.variant, self.drawn.batch, self.drawn.grid)
-        return sizes | {f"{atom}'": length for atom, length in sizes.items()}
+        """As ``sizes_of`` has them."""
+        return sizes_of(self.family, self.variant, self.drawn.batch, self.drawn.grid)
+
+
+def sizes_of(family: Family, variant: Any, batch: int, grid: tuple[int, int]) -> dict[str, int]:
+    """The length of every atom of an axis; primed it is the second axis of the kind, the keys' N."""
+    sizes = family.atoms(variant, batch, grid)
+    return sizes | {f"{atom}'": length for atom, length in sizes.items()}
 
 
 def words_of(family: Family, variant: Any, tap: str) -> Words:

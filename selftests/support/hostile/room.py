@@ -236,7 +236,10 @@ def _audit(event: str, arguments: tuple) -> None:
         path = Path(os.path.abspath(os.fsdecode(path)))
         if path.suffix == ".pyc" or "__pycache__" in path.parts:
             return  # what Python itself keeps of a module that it imports
-    elif event in ("subprocess.Popen", "os.posix_spawn"):  # Python 3.13 starts a child by the second
+    elif event in (
+        "subprocess.Popen",
+        "os.posix_spawn",
+    ):  # Python 3.13 starts a child by the second
         if arguments[1][1:3] == ["-m", "dinov3_parity.parity.runtimes.isolated"]:
             return
         path = Path(os.fsdecode(arguments[0]))
