@@ -73,7 +73,8 @@ def test_every_parameter_is_an_initializer_called_as_the_eqx_calls_it(mapped, wr
     baked = {"dino_rope.periods"} if form != "size" else set()
     assert paths - baked <= stored.keys() and "blocks.1.mlp.fc1.weight" in stored
     tables = {"rope.sin", "rope.cos"} & stored.keys()
-    assert len(tables) == (0 if form == "size" else 2), "once for all blocks"
+    assert len(tables) == (0 if form == "size" else 2)
+    assert not [name for name in stored if "rotary" in name], "tables are there once for all blocks"
 
 
 def test_values_that_are_taps_are_called_by_block_and_tap(written):
