@@ -63,7 +63,17 @@ def runnable(language):
     ]
 
 
-@pytest.mark.parametrize("document", runnable("sh"))
+#: Minutes of conversions and exports, each of which selftests/workflow and selftests/alignment look at.
+LONG = ("docs/tutorial.md", "docs/workflow.md")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(one, marks=[pytest.mark.thorough] if one in LONG else [])
+        for one in runnable("sh")
+    ],
+)
 def test_the_commands_of_a_document_run_one_after_another(document, checkout):
     """And print what the document shows below them."""
     folder, environment = checkout

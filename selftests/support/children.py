@@ -143,8 +143,9 @@ SOURCES = {"equimo": (), "mapped": ("equimo",), "onnx": ("equimo", "mapped"), "r
 def contents(folder: Path) -> dict[str, str]:
     """What each file of an artifact holds.
 
-    Of an archive its members, whose headers hold times; of a copy with taps the parts of its graph,
-    whose order was seen to differ from process to process.
+    Of an archive its members, whose headers hold times, and of the mark that Equimo 2 leaves beside them
+    that it is there: it holds the archive's times. Of a copy with taps the parts of its graph, whose
+    order was seen to differ from process to process.
     """
     found = {}
     for path in folder.rglob("*"):
@@ -158,6 +159,8 @@ def contents(folder: Path) -> dict[str, str]:
             parts = [graph.node, graph.initializer, graph.input, graph.output, graph.value_info]
             written = [one.SerializeToString(deterministic=True) for part in parts for one in part]
             found[name] = digest(b"".join(sorted(written)))
+        elif path.name == ".complete":
+            found[name] = ""
         elif path.is_file() and path.name != MANIFEST:
             found[name] = digest(path.read_bytes())
     return found

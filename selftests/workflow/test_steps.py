@@ -15,11 +15,12 @@ from selftests.support.commands import answered
 
 
 def test_equimo_loads_the_archive_as_its_users_do(archive, vits16, tmp_path):
-    import equimo.io
     import jax
+    from dinov3_parity.fixtures.stages.equimo import layout
+    from dinov3_parity.fixtures.stages.equimo import vit as stage
 
     copy = shutil.copy(archive, tmp_path)
-    loaded = equimo.io.load_model(cls="vit", path=Path(copy))
+    loaded = layout.loaded(Path(copy), stage.model_config(VARIANTS["vits16"]))
     ours = vits16.stage("equimo").model
     for theirs, leaf in zip(jax.tree.leaves(loaded), jax.tree.leaves(ours), strict=True):
         assert np.array_equal(theirs, leaf)
@@ -73,7 +74,7 @@ def test_the_files_of_all_steps_hold_and_the_guides_figures_come_first(
 @pytest.fixture(scope="module")
 def unmasked(folder):
     """What Equimo's own converter makes: it never sees bias_mask, so that k keeps its bias."""
-    import equimo.io
+    from dinov3_parity.fixtures.stages.equimo import layout
     from dinov3_parity.fixtures.stages.equimo import vit as stage
 
     variant = VARIANTS["vits16"]
@@ -82,7 +83,7 @@ def unmasked(folder):
         if name.endswith("bias_mask"):
             weights[name] = np.ones_like(weights[name])
     path = folder / "unmasked.tar.lz4"
-    equimo.io.save_model(path, stage.convert(variant, weights), stage.model_config(variant))
+    layout.save(path, stage.convert(variant, weights), stage.model_config(variant))
     return path
 
 
