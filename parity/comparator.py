@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
-from dinov3_parity.parity import picture, yardstick
+from dinov3_parity.parity import picture, relations, yardstick
 from dinov3_parity.parity.breakdown import breakdown
 from dinov3_parity.parity.families import family_of
 from dinov3_parity.parity.families.base import Place, Variant
@@ -24,6 +24,7 @@ from dinov3_parity.parity.records.measurement import (
     Measurement,
     measurement,
 )
+from dinov3_parity.parity.relations import Outcome
 from dinov3_parity.parity.words import counted
 
 Shown = Mapping[str, np.ndarray]
@@ -121,6 +122,13 @@ class Comparator:
         """The test's own among those of its variant."""
         return f"{self.stage} {self.layer}"
 
+    def waive(self, place: Place, mode: str, taps: Iterable[str]) -> None:
+        """Take taps that a stage need not show out of what is to be compared at a place."""
+        gone = set(taps)
+        wanted = self._open[mode, place]
+        self._open[mode, place] = left = tuple(tap for tap in wanted if tap not in gone)
+        self.accounts[-1].waived += len(wanted) - len(left)
+
     def take_up(self, places: Iterable[Place], taken: Sequence[Measurement]) -> None:
         """Go on after places where an earlier pass took these measurements."""
         for key in [key for key in self._open if key[1] in set(places)]:
@@ -148,10 +156,12 @@ class Comparator:
         mode: str = ISOLATED,
         against: Mapping | None = None,
         given: Shown | None = None,
+        relation: str = "",
+        problem: str = "",
     ) -> None:
         """Measure the declared taps of one place; a declared tap that is not shown is a failure. They are
-        held ``against`` the reference's own standards, unless others are given, those of operations that
-        each are ``given`` Meta's values.
+        held ``against`` the reference's own standards, unless others are given: those of operations that
+        each are ``given`` Meta's values, or of a ``relation``, which may find a ``problem`` by itself.
 
         Raises LookupError for a place that the contract does not name, and where the reference's
         own taps are not of the tap table's shapes.
@@ -169,28 +179,43 @@ class Comparator:
         for tap in names:
             known[tap] = standards[tap]
             table = family.extent(family.taps[tap], self.variant, drawn.batch, self._reference.grid)
-            if known[tap].meta.shape != table:
+            if known[tap].meta.shape != table and not relation:
                 raise LookupError(f"{tap}: the reference has {known[tap].meta.shape}, not {table}")
+            compared = yardstick.compare(known[tap], shown.get(tap))
             record = measurement(
-                yardstick.compare(known[tap], shown.get(tap)), drawn,
+                replace(compared, problem=problem) if problem else compared, drawn,
                 family=family.name, variant=self.variant.name, stage=self.stage,
                 parent=self.parent, mode=mode, place=where, tap=tap,
-                runtime=self.runtime, fault=None, layer=self.layer,
+                runtime=self.runtime, fault=None, layer=self.layer, relation=relation,
             )  # fmt: skip
             record = judged(record, self.deviations)
             if record.failed:
                 record = self._explained(record, place, known[tap], shown.get(tap), given)
-            if record.strength > self._strongest.get((mode, place, tap), -1.0):
+            if not relation and record.strength > self._strongest.get((mode, place, tap), -1.0):
                 self._strongest[mode, place, tap] = record.strength
                 record = _broken_down(record, known, shown)
             records.append(record)
-        if not self.picture and (found := divergence.first(records)):
+        if not (self.picture or relation) and (found := divergence.first(records)):
             worst = _broken_down(found.worst, known, shown)
             self.picture = (
                 picture.draw(self.variant, worst, worst.breakdown) if worst.breakdown else ""
             )
         self.taken += records
         self.accounts[-1].compared += sum(not m.problem for m in records)
+
+    def relate(self, relation: str, reference: Any, outcome: Outcome) -> None:
+        """Measure what a model's own values came out as in a relation, at the last place, with the floors
+        that the reference has on that input."""
+        self.begin(reference)
+        last = reference.places[-1]
+        known = reference.part(last, CHAINED)
+        declared = self.wanted(CHAINED, last)
+        self.waive(last, CHAINED, optional(reference.family, declared, outcome.expected))
+        wanted = {tap: outcome.expected[tap] for tap in self.wanted(CHAINED, last)}
+        self.compare(
+            last, outcome.shown, CHAINED, relations.standards(wanted, known), relation=relation,
+            problem=outcome.problem,
+        )  # fmt: skip
 
     def _explained(
         self, record: Measurement, place: Place, standard: Any, value: Any, given: Shown | None
@@ -258,6 +283,11 @@ class Comparator:
         family = family_of(self.variant)
         places = family.places(self.variant)
         return next(p for p in places if str(family.numbered(self.variant, p)) == worst.place)
+
+
+def optional(family: Any, declared: Iterable[str], shown: Shown) -> list[str]:
+    """Of what a whole model may return the taps that it does not, and need not."""
+    return [tap for tap in declared if tap not in shown and tap not in family.published]
 
 
 def _broken_down(record: Measurement, known, shown: Shown) -> Measurement:

@@ -53,6 +53,15 @@ _ROWS = (
     ),
     Layer("backbone", "the chain, each stage on its own output", drawn=True),
     Layer(
+        "whole",
+        "the whole model as its users call it: all that it returns, on every input and on larger ones",
+        drawn=True,
+    ),
+    Layer(
+        "metamorphic",
+        "its own answers among one another: twice, in other orders, image by image, made anew",
+    ),
+    Layer(
         "outputs",
         "of an ONNX file: each output is what it is recognised as, on every size and batch",
         drawn=True,

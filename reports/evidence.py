@@ -31,7 +31,7 @@ class Case:
     why: list[str]
     gate: str
     suspects: list[Fault]
-    called: str  # what the stage's own code calls the tap
+    called: str  # what the stage's own code calls the tap; "" where its operator is named
 
     @property
     def suspicion(self) -> str:
@@ -77,7 +77,7 @@ def case(
         ))),
         gate(own),
         suspects(found, own),
-        called.get(worst.tap, {}).get(worst.stage, ""),
+        "" if worst.node else called.get(worst.tap, {}).get(worst.stage, ""),
     )  # fmt: skip
 
 

@@ -20,6 +20,10 @@ from dinov3_parity.parity.families.base import NORMALIZATION
 #: reference was recorded. They are told in run.json, as those that Hypothesis draws by are.
 CHOSEN, RECORDED = "reproduce", "recorded"
 
+#: How much of the reference on an input is kept: every tap of every place alone, what chained runs
+#: compare, or what the whole model returns; each is in the one before.
+EVERY, CHAIN, ENDS = EXTENTS = "every", "chain", "ends"
+
 #: Pixels along a side of a cell of a drawn grid: the patch of every vision transformer.
 CELL = 16
 

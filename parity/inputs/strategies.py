@@ -11,7 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dinov3_parity.parity.inputs.drawn import CHOSEN, CONTENTS, PIXELS, RECORDED, Input
+from dinov3_parity.parity.inputs.drawn import (
+    CHAIN,
+    CHOSEN,
+    CONTENTS,
+    EVERY,
+    PIXELS,
+    RECORDED,
+    Input,
+)
 from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis import strategies as st
 
@@ -21,12 +29,28 @@ SQUARE = Input(1, (14, 14), seed=2)  # what the published exports are made for
 #: Shapes and contents that faults are known to show themselves on, the smallest first.
 TRAPS = (SMALL, SQUARE)
 
-#: What the exported files are run on, and whether its recording has isolated taps too: one image
+#: As many patches as ``SMALL``, in another grid.
+SAME_COUNT = Input(2, (4, 4), seed=11)
+
+#: What the whole model is run on beside the inputs of its blocks, in this order: sizes, batches and
+#: values that a model may treat apart, each class of ``parity.inputs.covered`` once. Contents and scales
+#: were chosen so that as many pairs as may be are among them.
+COVER = (
+    SAME_COUNT,
+    Input(5, (3, 5), seed=12, scale=1000.0),
+    Input(1, (1, 70), seed=13, content="hot", scale=100.0),
+    Input(1, (21, 20), seed=14, content="saturated", scale=10.0),
+    Input(1, (33, 32), seed=15, content="photograph", scale=10.0),
+    Input(2, (5, 37), seed=16, content="checkerboard", scale=0.001),
+    Input(2, (2, 8), seed=17, content="constant", scale=0.01),
+)
+
+#: What the exported files are run on, and how much of its reference is kept: one image
 #: for the static file; two for the dynamic ones, so that images of a batch could leak.
 FILE_INPUTS = {
-    "size": (SMALL, True),
-    "batch": (Input(2, (14, 14), seed=3), False),
-    "static": (SQUARE, True),
+    "size": (SMALL, EVERY),
+    "batch": (Input(2, (14, 14), seed=3), CHAIN),
+    "static": (SQUARE, EVERY),
 }
 
 SCALES = (1.0, 0.1, 10.0, 0.01, 100.0, 0.001)
@@ -116,6 +140,7 @@ class Plan:
     pinned: tuple[Input, ...] = TRAPS
     area: int = QUICK_AREA
     profile: str = "quick"
+    cover: tuple[Input, ...] = COVER  # of the whole model alone
     _known: list[tuple[Input, ...]] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -155,6 +180,11 @@ class Plan:
             self._known.append(tuple(dict.fromkeys((*self.pinned, *drawn))))
         return self._known[0]
 
+    @property
+    def ends(self) -> tuple[Input, ...]:
+        """The inputs of the whole model, as far as they are known beforehand."""
+        return tuple(dict.fromkeys((*self.inputs, *self.cover)))
+
     def _over(self, look: Callable[[Input], None]) -> Callable[[], None]:
         def body(drawn):
             look(drawn)
@@ -189,7 +219,7 @@ def made(
     """The plan of a profile; with ``reproduced`` inputs, of those and no others."""
     if reproduced:
         only = settings(_COMMON, phases=(Phase.explicit,))
-        return Plan(only, seed_, reproduced, profile=CHOSEN)
+        return Plan(only, seed_, reproduced, profile=CHOSEN, cover=())
     chosen = PROFILES[profile]
     if examples is not None:
         chosen = settings(chosen, max_examples=examples)
@@ -197,13 +227,20 @@ def made(
     return Plan(chosen, seed_, area=area, profile=profile)
 
 
-def of_recordings(profile: str, seed_: int, recorded: tuple[Input, ...]) -> Plan:
+def of_recordings(
+    profile: str, seed_: int, recorded: tuple[Input, ...], cover: tuple[Input, ...]
+) -> Plan:
     """The plan of a profile and seed whose inputs are recorded: all pinned, for who drew them may have
-    had another Hypothesis, and none drawn beside them."""
+    had another Hypothesis, and none drawn beside them; ``cover`` are those of the whole model alone."""
     only = settings(_COMMON, phases=(Phase.explicit,), max_examples=PROFILES[profile].max_examples)
-    return Plan(only, seed_, recorded, profile=RECORDED)
+    return Plan(only, seed_, recorded, profile=RECORDED, cover=cover)
 
 
 def over_inputs(test: Callable) -> Callable:
     """Decorator: run a test of ``drawn`` over the pinned inputs and those that the plan draws."""
     return _plan.apply(test)
+
+
+def over_whole_inputs(test: Callable) -> Callable:
+    """Decorator: the same, and over those that the whole model alone is run on."""
+    return _plan.apply(test, (*_plan.pinned, *_plan.cover))

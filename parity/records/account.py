@@ -15,3 +15,4 @@ class Account:
     declared: int
     compared: int = 0
     failure: str = ""  # in words, with its picture
+    waived: int = 0  # of the declared, what the stage need not show and does not

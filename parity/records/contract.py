@@ -62,6 +62,8 @@ def declared(name: str, variant: Variant, absent: Iterable[str] = ()) -> Contrac
         "tapped copy": copy | {(CHAINED, last): (all_tokens.name, *family.returned)},
         "outputs": {},  # of files alone: each says which it has
         "whole model": {(CHAINED, last): family.published},
+        "whole": {(CHAINED, last): handed_on(last)},
+        "relation": {(CHAINED, last): handed_on(last)},
     }
     return contracts[name]
 

@@ -69,9 +69,10 @@ class Divergence:
     def __str__(self) -> str:
         worst = self.worst
         often = f"on {self.failing} of {counted(self.inputs, 'comparison')} there"
+        whom = "itself" if worst.relation else self.parent
         text = (
-            f"{self.variant}: {self.stage} departs from {self.parent} at {worst.where} "
-            f"({worst.mode}): {strength_of(worst)}, {often}."
+            f"{self.variant}: {self.stage} departs from {whom} at {worst.where} "
+            f"({worst.relation or worst.mode}): {strength_of(worst)}, {often}."
         )
         if worst.node:
             text += f" Its operator is {worst.node}."

@@ -55,7 +55,8 @@ class Measurement(
     entry's reason, "" where it is beyond that ceiling or the entry has expired.
     ``node`` is the graph's own operator and name of what computed it, where it is a departing one of a
     graph; ``like`` the mistake of the fault catalogue that gives the same numbers, where one does.
-    ``output``, of an ONNX file, says of which output it is and what that holds.
+    ``output``, of an ONNX file, says of which output it is and what that holds; ``relation`` names the
+    one of ``parity.relations`` that a model's own values were held to, in the place of Meta's.
     ``breakdown``, where inside the tap it erred (see ``parity.breakdown``), is there when no earlier
     comparison of its test at this place was stronger: so the strongest of them all has it.
     """
@@ -94,6 +95,7 @@ class Measurement(
     node: str = ""
     like: str = ""
     output: str = ""
+    relation: str = ""
     breakdown: Breakdown | None = None
 
     @property

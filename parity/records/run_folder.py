@@ -103,7 +103,8 @@ class RecordWriter:
         if not accounts:
             return
         told = (
-            json.dumps([test, str(one.drawn), one.declared, one.compared, one.failure]) + "\n"
+            json.dumps([test, str(one.drawn), one.declared, one.compared, one.failure, one.waived])
+            + "\n"
             for one in accounts
         )
         with self._fragment(_ACCOUNTS).open("a") as stream:
@@ -227,9 +228,12 @@ def fulfilment(folder: Path, run: str) -> dict[str, Any]:
     tests = {told["test"]: told for file in files for told in json.loads(file.read_text())}
     declared = {(t, one): told["declared"] for t, told in tests.items() for one in told["inputs"]}
     compared: dict[tuple[str, str], int] = {}
-    for test, drawn, wanted, found, _ in _accounts(folder, run):
+    waived: dict[tuple[str, str], int] = {}
+    for test, drawn, wanted, found, _, need_not in _accounts(folder, run):
         declared.setdefault((test, drawn), wanted)
+        waived[test, drawn] = need_not
         compared[test, drawn] = max(found, compared.get((test, drawn), 0))
+    declared = {at: n - waived.get(at, 0) for at, n in declared.items()}
     about = {
         test: {one: told.get(one, "") for one in ("variant", "stage")}
         for test, told in tests.items()
@@ -251,7 +255,7 @@ def fulfilment(folder: Path, run: str) -> dict[str, Any]:
 def failures(folder: Path, run: str) -> list[dict[str, str]]:
     """What each failed test said of the smallest input that it failed on."""
     told: dict[str, tuple] = {}
-    for test, drawn, _, _, words in _accounts(folder, run):
+    for test, drawn, _, _, words, _ in _accounts(folder, run):
         one = parse(drawn)
         size = one.batch * one.grid[0] * one.grid[1]
         if words and (test not in told or size < told[test][0]):
@@ -262,7 +266,7 @@ def failures(folder: Path, run: str) -> list[dict[str, str]]:
 
 
 def _accounts(folder: Path, run: str) -> Iterator[list]:
-    """(test, input, declared, compared, failure in words) of every input of every process."""
+    """(test, input, declared, compared, failure in words, waived) of every input of every process."""
     for file in fragments(folder, run, _ACCOUNTS):
         whole = file.read_text().splitlines(keepends=True)
         yield from (json.loads(line) for line in whole if line.endswith("\n"))

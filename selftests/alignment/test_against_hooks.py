@@ -26,7 +26,8 @@ UNSEEN = {"static": SQUARE, "batch": replace(SQUARE, batch=3), "size": Input(2, 
 
 @pytest.mark.parametrize("form", UNSEEN)
 @pytest.mark.parametrize("name", SMALL)
-def test_found_taps_of_an_export_are_those_of_its_functions(store, name, form):
+def test_found_taps_of_an_export_are_those_of_its_functions(store, name, form, snapshot):
+    """And stand where they stood: what a new release calls otherwise is a changed line here."""
     pipe = Pipeline(SMALL[name], Synthetic(SMALL[name]), store)
     stage = pipe.stage("onnx", form=form, level="disable")
     port = from_file(str(stage.path), "file")
@@ -40,4 +41,5 @@ def test_found_taps_of_an_export_are_those_of_its_functions(store, name, form):
         assert by_search.keys() == by_hand.keys(), place
         for tap, value in by_hand.items():
             assert np.array_equal(by_search[tap], value), f"{place}, {tap}"
+    assert "\n".join(f"{tap}: {words}" for tap, words in graphed.called.items()) == snapshot
     graph.close()

@@ -64,7 +64,7 @@ def runnable(language):
 
 
 #: Minutes of conversions and exports, each of which selftests/workflow and selftests/alignment look at.
-LONG = ("docs/tutorial.md", "docs/workflow.md")
+LONG = ("docs/report.md", "docs/tutorial.md", "docs/workflow.md")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dinov3_parity.fixtures.stages.equimo import layout
 from dinov3_parity.fixtures.stages.equimo.vit import ARCHIVE, model_config
 from dinov3_parity.parity.families.base import Place
 from dinov3_parity.parity.families.vit import HEAD, VIT
-from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.inputs.drawn import CHAIN, Input
 from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.yardstick import compare
 from dinov3_parity.reports.pages import deviations
@@ -28,7 +28,7 @@ def example(vits16):
 
 
 def ratio_of_cls(pipe, model, drawn):
-    reference = pipe.recording(drawn, isolated=False)
+    reference = pipe.recording(drawn, CHAIN)
     shown = np.asarray(model(reference.images))[:, 0]
     return compare(reference.part(Place(HEAD), CHAINED)["cls"], shown).ratio
 

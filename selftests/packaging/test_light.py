@@ -9,9 +9,13 @@ import venv
 import pytest
 from dinov3_parity.fixtures.host import extras
 from dinov3_parity.fixtures.reference import portable
+from dinov3_parity.parity.inputs.drawn import EVERY
 from dinov3_parity.parity.inputs.strategies import SMALL
 
 from selftests.support.documents import ROOT
+
+#: In one worker: the environment is made once.
+pytestmark = pytest.mark.xdist_group("light")
 
 #: Bytes on the disk, beside the interpreter's own pip, without bytecode.
 MOST = 100e6
@@ -34,7 +38,7 @@ def light(wheel, tmp_path_factory):
 @pytest.fixture(scope="module")
 def references(vits16, tmp_path_factory):
     path = tmp_path_factory.mktemp("references") / "references.zip"
-    portable.write(path, vits16.checkpoint, [(vits16.recording(SMALL), True)], "quick", 147)
+    portable.write(path, vits16.checkpoint, [(vits16.recording(SMALL), EVERY)], "quick", 147)
     return path
 
 

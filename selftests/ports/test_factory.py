@@ -66,6 +66,7 @@ def test_a_right_factory_holds(held, tmp_path):
     assert why.startswith("computed inside aten.scaled_dot_product_attention")
 
 
+@pytest.mark.thorough
 def test_a_jax_factory_holds(held):
     pytest.importorskip("equimo")
     shown, departing, found = held(factories.EQUIMO)

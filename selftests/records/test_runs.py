@@ -25,8 +25,8 @@ def warm(vits16):
 
     for drawn in Plan(PROFILES["quick"]).inputs:
         vits16.recording(drawn)
-    for drawn, isolated in FILE_INPUTS.values():
-        vits16.recording(drawn, isolated)
+    for drawn, extent in FILE_INPUTS.values():
+        vits16.recording(drawn, extent)
     for form in ("batch", "static"):
         vits16.artifact("onnx", form)
 
@@ -327,6 +327,7 @@ class Port(Meta):
 """
 
 
+@pytest.mark.thorough
 def test_a_drawn_failure_shrinks_to_a_line_that_repeats_it(run_pytest, warm, tmp_path):
     """The fault shows from three images and three columns on; the search ends at just those."""
     (tmp_path / "port.py").write_text(WRONG_ON_LARGE_INPUTS)

@@ -13,7 +13,7 @@ from dinov3_parity.fixtures.reference import portable
 from dinov3_parity.fixtures.reference.portable import MANIFEST
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import VARIANTS
-from dinov3_parity.parity.inputs.drawn import Input, parse
+from dinov3_parity.parity.inputs.drawn import CHAIN, EVERY, Input, parse
 from dinov3_parity.parity.records import reader
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +30,7 @@ PLAN = "quick", 147
 def small(vits16, tmp_path_factory):
     """References on two small inputs, of one of which the chain alone is recorded."""
     path = tmp_path_factory.mktemp("references") / "small.zip"
-    recordings = [(vits16.recording(ONE), True), (vits16.recording(PHOTOGRAPH, False), False)]
+    recordings = [(vits16.recording(ONE), EVERY), (vits16.recording(PHOTOGRAPH, CHAIN), CHAIN)]
     portable.write(path, vits16.checkpoint, recordings, *PLAN)
     return path
 
@@ -43,7 +43,7 @@ RUN = (Input(1, (1, 1)), Input(2, (2, 3), 1), PHOTOGRAPH)
 def quick(vits16, tmp_path_factory):
     """References that a port can be run on, but for the release's own square image."""
     path = tmp_path_factory.mktemp("references") / "quick.zip"
-    recordings = ((vits16.recording(one), True) for one in RUN)
+    recordings = ((vits16.recording(one), EVERY) for one in RUN)
     portable.write(path, vits16.checkpoint, recordings, *PLAN)
     return path
 
@@ -70,7 +70,7 @@ def test_what_is_read_is_what_was_recorded_to_the_bit(small, vits16, store):
 
 
 def test_a_photograph_is_in_the_file_for_who_cannot_draw_it(small, store, monkeypatch):
-    found = portable.opened(small, store).recorded(PHOTOGRAPH, isolated=False)
+    found = portable.opened(small, store).recorded(PHOTOGRAPH, CHAIN)
     drawn = PHOTOGRAPH.images()
     monkeypatch.setattr(Input, "images", lambda self: pytest.fail("it was drawn"))
     assert found.images.tobytes() == drawn.tobytes()
@@ -177,7 +177,7 @@ def test_what_cannot_be_written_leaves_what_was_there(vits16, tmp_path, monkeypa
     path.write_bytes(b"before")
     monkeypatch.setattr(portable, "planes", lambda raw: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(ParityError, match="cannot be written: full"):
-        portable.write(path, vits16.checkpoint, [(vits16.recording(ONE), True)], *PLAN)
+        portable.write(path, vits16.checkpoint, [(vits16.recording(ONE), EVERY)], *PLAN)
     assert path.read_bytes() == b"before" and list(tmp_path.iterdir()) == [path]
 
 

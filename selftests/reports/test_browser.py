@@ -65,7 +65,11 @@ def visible(page, selector: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("name", "scheme"),
-    [*((name, "light") for name in RUNS), ("clean", "dark"), ("faulty", "dark"), ("known", "dark")],
+    [
+        *((name, "light") for name in RUNS),
+        ("clean", "dark"),
+        *(pytest.param(name, "dark", marks=pytest.mark.thorough) for name in ("faulty", "known")),
+    ],
 )
 def test_every_run_makes_a_page_without_errors_that_everyone_can_read(overview, name, scheme):
     sheet = overview(name, scheme=scheme)
@@ -73,7 +77,7 @@ def test_every_run_makes_a_page_without_errors_that_everyone_can_read(overview, 
     print(f"{name}, {scheme}: {sheet.size / 1e6:.1f} MB, {paints(sheet.page)}")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(
     ("name", "file"),
     [

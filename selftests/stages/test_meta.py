@@ -8,7 +8,7 @@ from dinov3_parity.fixtures.stages.meta.modules import Backbone, Qkv
 from dinov3_parity.fixtures.stages.meta.vit import Meta, backbone
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
-from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.inputs.drawn import CHAIN, Input
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
 from dinov3_parity.parity.yardstick import compare
 
@@ -31,7 +31,7 @@ def port(vits16):
 
 @pytest.mark.parametrize("drawn", GRIDS, ids=str)
 def test_an_independent_port_agrees_within_twice_the_floor(vits16, port, drawn):
-    recording = vits16.recording(drawn, isolated=False)
+    recording = vits16.recording(drawn, CHAIN)
     with torch.inference_mode():
         shown = port(torch.from_numpy(recording.images)).last_hidden_state.numpy()
     found = compare(recording.part(HEAD, CHAINED)["norm"], shown)
@@ -45,7 +45,7 @@ def test_without_the_checkpoints_periods_the_port_is_told_apart(vits16, port):
     kept = port.rope_embeddings.inv_freq.clone()
     port.rope_embeddings.inv_freq.copy_(exact)
     try:
-        recording = vits16.recording(GRIDS[0], isolated=False)
+        recording = vits16.recording(GRIDS[0], CHAIN)
         with torch.inference_mode():
             shown = port(torch.from_numpy(recording.images)).last_hidden_state.numpy()
     finally:
@@ -55,7 +55,7 @@ def test_without_the_checkpoints_periods_the_port_is_told_apart(vits16, port):
 
 @pytest.mark.parametrize("drawn", GRIDS[:2], ids=str)
 def test_block_by_block_is_bit_equal_to_the_whole_model(vits16, drawn):
-    stage, recording = Meta(VITS16, vits16.checkpoint), vits16.recording(drawn, isolated=False)
+    stage, recording = Meta(VITS16, vits16.checkpoint), vits16.recording(drawn, CHAIN)
     tokens = stage.embed(recording.images)["tokens"]
     for i in range(VITS16.depth):
         tokens = stage.block(i, tokens, drawn.grid)["output"]

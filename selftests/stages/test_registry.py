@@ -126,6 +126,7 @@ def test_a_run_measures_it_and_the_report_hangs_it_below_its_parent(run_pytest, 
     assert "toy holds against meta" in page and "toy_cat &gt;" in page
 
 
+@pytest.mark.thorough
 def test_files_of_another_line_are_run_as_they_are_and_tapped(run_pytest, tmp_path):
     shown = run_pytest(*SECOND, "-k", "vits16 and second and (runtime or mapped_parameters)")
     assert shown.code == 0 and "vits16: second holds" in shown.out, shown.out

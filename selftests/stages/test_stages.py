@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
-from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.inputs.drawn import CHAIN, Input
 from dinov3_parity.parity.records.measurement import CHAINED
 from dinov3_parity.parity.yardstick import compare
 
@@ -98,7 +98,7 @@ def test_mapped_parameters_read_without_jax_are_those_of_the_model(vits16):
 @pytest.mark.parametrize("number", range(len(GRIDS)), ids=lambda n: "x".join(map(str, GRIDS[n])))
 def test_one_file_takes_every_size_and_batch(vits16, number):
     drawn = Input(1 + number % 4, GRIDS[number], seed=100 + number)
-    recording = vits16.recording(drawn, isolated=False)
+    recording = vits16.recording(drawn, CHAIN)
     shown = vits16.stage("onnx").features(recording.images)
     standards = recording.part(HEAD, CHAINED)
     for tap in ("cls", "registers", "patches", "pooled"):

@@ -205,6 +205,7 @@ def test_all_steps_run_through_the_store(capsys, monkeypatch, tmp_path):
     assert [one["holds"] for one in told["files"]] == [True] * 3
 
 
+@pytest.mark.thorough
 def test_the_file_as_jax2onnx_writes_it_is_to_be_had(pth, eqx_file, tmp_path, capsys):
     import onnx
 

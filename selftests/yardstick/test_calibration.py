@@ -121,6 +121,7 @@ def over_worst_chains(test):
     return replace(plan(), settings=fewer).apply(test, pinned=WORST[5:6])
 
 
+@pytest.mark.thorough
 @over_worst
 def test_honest_stages_stay_within_the_limits_isolated(pipe, distribution, drawn):
     reference, block = pipe.computed(drawn), drawn.seed % VITS16.depth
@@ -137,6 +138,7 @@ def test_honest_stages_stay_within_the_limits_isolated(pipe, distribution, drawn
     assert max(strengths.values()) <= 1
 
 
+@pytest.mark.thorough
 @over_worst_chains
 def test_honest_stages_stay_within_the_limits_chained(pipe, distribution, drawn):
     reference = pipe.computed(drawn)

@@ -1,0 +1,246 @@
+"""Metamorphic relations: what a model's own answers must be to one another, whatever its weights are.
+
+No reference is asked, so a relation costs a few forward passes. What must be the same is held to the
+rounding floor of the output: two honest runs may each be that far from the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+from dinov3_parity.parity.faults import whole as faults
+from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.inputs.strategies import SAME_COUNT, SMALL, SQUARE
+from dinov3_parity.parity.yardstick import Floor, Standard
+
+Taps = Mapping[str, np.ndarray]
+Features = Callable[[np.ndarray], Taps]
+
+#: Two honest runs of one value are each within the floor of the truth, and √2 floors from one another.
+_BOTH = 2**0.5
+
+#: Other images of the same shape, and one image of it.
+_OTHER = replace(SMALL, seed=SMALL.seed + 100)
+_ONE = replace(SMALL, batch=1)
+
+
+class Able(Protocol):
+    """What can be asked of a model, as its record says before it is opened."""
+
+    #: Whether it can be opened on other weights, whether its blocks can be run one by one, and whether
+    #: any number can be in an image.
+    reweighed: bool
+    alone: bool
+    exact: bool
+
+    def fitted_whole(self, drawn: Input) -> Input:
+        """An input as the whole model takes it."""
+        ...
+
+
+class Model(Protocol):
+    """What a relation asks."""
+
+    #: What the whole model returns of images (B, 3, H, W), by tap.
+    features: Features
+
+    #: That it wrote into images which it was given as copies, in words, or "".
+    written: str
+
+    def fitted(self, drawn: Input) -> Input:
+        """An input as the model takes it."""
+        ...
+
+    def new(self) -> Features:
+        """The same model, made anew."""
+        ...
+
+    def other(self) -> Features:
+        """The model on other weights."""
+        ...
+
+    def chained(self, images: np.ndarray) -> Taps:
+        """What its own blocks give, one after the other."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was shown, what it must be, or what is wrong, in words."""
+
+    shown: Taps
+    expected: Taps
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """``says`` what must be so; ``drawn`` is the input whose floor it is held to; ``needs`` says of a
+    model's record whether it can be asked."""
+
+    name: str
+    says: str
+    run: Callable[[Model, np.ndarray], Outcome]
+    drawn: Input = SMALL
+    needs: Callable[[Able], bool] = lambda info: True
+
+    def applies(self, info: Able) -> bool:
+        """Whether it can be asked of a model of that record."""
+        return self.needs(info)
+
+
+def images_of(model: Model, drawn: Input) -> np.ndarray:
+    """An input's images, of a size and batch that the model takes."""
+    return model.fitted(drawn).images()
+
+
+def standards(expected: Taps, reference: Mapping[str, Standard]) -> dict[str, Standard]:
+    """What a relation is held against: the model's own values, with the floors that the reference has at
+    its input, for the difference of two runs."""
+    held = {}
+    for tap, value in expected.items():
+        known = reference[tap]
+        floor = known.floor
+        both = Floor(
+            _BOTH * floor.value, floor.setter, _BOTH * floor.alone,
+            (_BOTH * floor.tokens).astype(np.float32),
+        )  # fmt: skip
+        held[tap] = Standard(known.tap, value, np.zeros_like(value), known.scale, both)
+    return held
+
+
+def _copied(taps: Taps) -> Taps:
+    return {tap: np.array(value) for tap, value in taps.items()}
+
+
+def _joined(parts: list[Taps]) -> Taps:
+    return {tap: np.concatenate([one[tap] for one in parts]) for tap in parts[0]}
+
+
+def _twice(model: Model, images: np.ndarray) -> Outcome:
+    first = _copied(model.features(images))
+    return Outcome(model.features(images), first)
+
+
+def _after_others(model: Model, images: np.ndarray) -> Outcome:
+    first = _copied(model.features(images))
+    for drawn in (SAME_COUNT, _OTHER, SQUARE):
+        model.features(images_of(model, drawn))
+    return Outcome(model.features(images), first)
+
+
+def _singly(model: Model, images: np.ndarray) -> Outcome:
+    shown = _copied(model.features(images))
+    singles = [_copied(model.features(images[k : k + 1])) for k in range(len(images))]
+    return Outcome(shown, _joined(singles))
+
+
+def _turned(model: Model, images: np.ndarray) -> Outcome:
+    first = _copied(model.features(images))
+    turned = model.features(np.ascontiguousarray(images[::-1]))
+    return Outcome({tap: np.ascontiguousarray(value[::-1]) for tap, value in turned.items()}, first)
+
+
+def _swapped_tail(model: Model, images: np.ndarray) -> Outcome:
+    """The images but for the first are exchanged for others: what is known by its first image is not."""
+    model.features(images)
+    others = images.copy()
+    others[1:] = images_of(model, _OTHER)[1:]
+    return Outcome(_copied(model.features(others)), _copied(model.new()(others)))
+
+
+def _other_image(model: Model, images: np.ndarray) -> Outcome:
+    """Images that are nearly the first ones: of the same shape, mean and spread."""
+    model.features(images)
+    flipped = np.ascontiguousarray(images[..., ::-1])
+    return Outcome(_copied(model.features(flipped)), _copied(model.new()(flipped)))
+
+
+def _only_read(model: Model, images: np.ndarray) -> Outcome:
+    given = images.copy()
+    first = _copied(model.features(given))
+    same = np.array_equal(given, images)
+    return Outcome(first, first, model.written if same else "writes into the images it is given")
+
+
+def _stays(model: Model, images: np.ndarray) -> Outcome:
+    handed_out = model.features(images)
+    first = _copied(handed_out)
+    model.features(images_of(model, _OTHER))
+    return Outcome(handed_out, first)
+
+
+def _nan(model: Model, images: np.ndarray) -> Outcome:
+    first = _copied(model.features(images))
+    given = images.copy()
+    given[0, 0, 1, 1] = np.nan
+    shown = _copied(model.features(given))
+    for tap, value in shown.items():
+        if np.isnan(value[0]).all():  # as it must be: NaN in every value of its own image
+            value[0] = first[tap][0]
+        else:
+            return Outcome(shown, first, f"a pixel that is NaN does not reach all of {tap}")
+    return Outcome(shown, first)
+
+
+def _by_blocks(model: Model, images: np.ndarray) -> Outcome:
+    shown, chained = model.features(images), model.chained(images)
+    return Outcome(shown, {tap: chained[tap] for tap in shown if tap in chained})
+
+
+def _other_weights(model: Model, images: np.ndarray) -> Outcome:
+    first = _copied(model.features(images))
+    other = model.other()(images)
+    same = [tap for tap in first if np.array_equal(first[tap], other[tap])]
+    problem = f"on other weights its {same[0]} is the same" if same else ""
+    return Outcome(model.features(images), first, problem)
+
+
+_ROWS = (
+    Relation(faults.AGAIN, "a second call returns what the first did", _twice),
+    Relation(
+        faults.AFTER, "calls with other sizes and images between change nothing", _after_others
+    ),
+    Relation(
+        faults.SINGLY,
+        "a batch is its images one by one",
+        _singly,
+        needs=lambda info: info.fitted_whole(_ONE).batch == 1 < info.fitted_whole(SMALL).batch,
+    ),
+    Relation(
+        faults.TURNED, "images from the last to the first return the same, so turned", _turned
+    ),
+    Relation(
+        faults.FIRST, "what follows the first image counts", _swapped_tail,
+        needs=lambda info: info.fitted_whole(SMALL).batch > 1,
+    ),
+    Relation(
+        faults.OTHER, "mirrored images return what a new instance makes of them", _other_image
+    ),
+    Relation(faults.UNWRITTEN, "images are the same after a call", _only_read),
+    Relation(faults.STAYS, "what was handed out is not changed by the next call", _stays),
+    Relation(
+        faults.NAN, "a NaN in a pixel shows in all of its image, and in no other", _nan,
+        needs=lambda info: info.exact,
+    ),
+    Relation(
+        faults.BLOCKS, "the whole model returns what its own blocks do, one after the other", _by_blocks,
+        needs=lambda info: info.alone,
+    ),
+    Relation(
+        faults.WEIGHTS, "an instance on other weights does not meet the first", _other_weights,
+        needs=lambda info: info.reweighed,
+    ),
+)  # fmt: skip
+
+RELATIONS: Mapping[str, Relation] = MappingProxyType({one.name: one for one in _ROWS})
+
+
+def held(model: Any, relation: Relation) -> tuple[Input, Outcome]:
+    """A relation asked of a model: on which input, and what came out."""
+    drawn = model.fitted(relation.drawn)
+    return drawn, relation.run(model, drawn.images())
