@@ -240,6 +240,17 @@ _ROWS = (
 RELATIONS: Mapping[str, Relation] = MappingProxyType({one.name: one for one in _ROWS})
 
 
+def table() -> str:
+    """The relations as docs/whole.md has them, each with the mistakes that only it finds."""
+    rows = []
+    for one in RELATIONS.values():
+        alone = [fault.name for fault in faults.FAULTS if fault.found_by == one.name]
+        rows.append(f"| {one.name} | {one.says} | {', '.join(alone) or '–'} |\n")
+    return (
+        f"| relation | what must be so | found by it alone |\n| --- | --- | --- |\n{''.join(rows)}"
+    )
+
+
 def held(model: Any, relation: Relation) -> tuple[Input, Outcome]:
     """A relation asked of a model: on which input, and what came out."""
     drawn = model.fitted(relation.drawn)

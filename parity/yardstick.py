@@ -27,8 +27,8 @@ among others that are not (the middle of an odd grid has sin 0).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -114,6 +114,24 @@ def standard(tap: Tap, truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Sta
     tokens = np.maximum(np.maximum(own, like), max(TYPICAL * float(np.median(own)), TINY32))
     alone = max(errors["meta"], lower)
     return Standard(tap, meta, rest, scale, Floor(floor, setter, alone, tokens.astype(np.float32)))
+
+
+def widened(known: Standard, name: str, runs: Sequence[np.ndarray]) -> Standard:
+    """A standard whose floor covers more runs, under a ``name``: honest ones in numbers of fewer bits. A
+    run that is not finite says nothing."""
+    finite = [run for run in runs if np.isfinite(run).all()]
+    if not finite:
+        return known
+    by_token = [errors_by_token(known, run) for run in finite]
+    value = max(map(rms, by_token))
+    if value <= known.floor.value:
+        return known
+    own = np.maximum.reduce(by_token)
+    scales = rms_by_token(known.tap, known.meta, float(np.abs(known.meta).max()))
+    like = scales * (value / known.scale) if known.scale else scales
+    tokens = np.maximum(np.maximum(own, like), TYPICAL * float(np.median(own)))
+    tokens = np.maximum(tokens, known.floor.tokens).astype(np.float32)
+    return replace(known, floor=Floor(value, name, known.floor.alone, tokens))
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,8 @@ def outputs(header: dict[str, Any]) -> list[str]:
     told = [(name, one) for name, one in stages if one.get("outputs")]
     return [
         f"{name} takes {one.get('input', '')}; returns {one['outputs']}"
-        + f"; it is {one['numbers']}" * bool(one.get("numbers"))
+        + f"; it is {one['numbers']}, and held by what Meta's own model does in that"
+        * bool(one.get("numbers"))
         for name, one in told[:_TOLD]
     ]
 

@@ -38,10 +38,10 @@ SAME_COUNT = Input(2, (4, 4), seed=11)
 COVER = (
     SAME_COUNT,
     Input(5, (3, 5), seed=12, scale=1000.0),
-    Input(1, (1, 70), seed=13, content="hot", scale=100.0),
-    Input(1, (21, 20), seed=14, content="saturated", scale=10.0),
+    Input(1, (1, 70), seed=13, content="saturated", scale=10.0),
+    Input(1, (21, 20), seed=14, content="checkerboard", scale=100.0),
     Input(1, (33, 32), seed=15, content="photograph", scale=10.0),
-    Input(2, (5, 37), seed=16, content="checkerboard", scale=0.001),
+    Input(2, (5, 37), seed=16, content="hot", scale=0.1),
     Input(2, (2, 8), seed=17, content="constant", scale=0.01),
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 from dinov3_parity.parity import picture
 from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
 from dinov3_parity.parity.families.base import Variant
+from dinov3_parity.parity.inputs import covered
 from dinov3_parity.parity.records import stages
 from dinov3_parity.parity.records.header import called_in
 from dinov3_parity.parity.records.measurement import ISOLATED, Measurement
@@ -51,6 +52,7 @@ def render(
         variants=[_variant(name, own, run.header, verdict) for name, own in by_variant.items()],
         stages=order,
         strongest=_strongest(run.found),
+        covered=covered.told({m.input for m in run.found}),
         colours=heatmap.key(), versions=_versions(run.header), files=files,
         link=address.link, reproducer=REPRODUCER, digest=packed(data),
     )  # fmt: skip

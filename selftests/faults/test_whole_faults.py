@@ -11,9 +11,12 @@ from dinov3_parity.fixtures.stages.meta.vit import Meta
 from dinov3_parity.fixtures.stages.protocol import chain
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.faults.whole import BLOCKS, WHOLE, whole_faults
+from dinov3_parity.parity.inputs.covered import missing, pairs
 from dinov3_parity.parity.inputs.drawn import ENDS
 from dinov3_parity.parity.inputs.strategies import QUICK_SEED, made
-from dinov3_parity.parity.relations import RELATIONS
+from dinov3_parity.parity.relations import RELATIONS, table
+
+from selftests.support.documents import ROOT
 
 #: Small, for what is wrong about a whole model is wrong whatever its width.
 SMALL = replace(
@@ -72,6 +75,25 @@ def test_it_is_found_in_the_default_profile_by_whom_it_should(right, reference_o
     else:
         assert not seen, f"no relation is needed for it: {seen}"
         assert fault.found_by in (found := by_relations(fault, right, reference_on)), found
+
+
+def test_the_document_has_the_tables_as_they_are():
+    told = (ROOT / "docs" / "whole.md").read_text()
+    assert table() in told
+    by_whole = sum(fault.found_by == WHOLE for fault in FAULTS.values())
+    assert f"has {len(FAULTS)} of them" in told
+    assert f"{by_whole} are found by `whole`, {len(FAULTS) - by_whole} by their relation" in told
+    for name in ("quick", "thorough"):
+        plan = made(name, None, QUICK_SEED)
+        (inside, of), (ends, _) = pairs(plan.inputs), pairs(plan.ends)
+        assert any(
+            line.startswith(f"| {name} | {inside}") and line.endswith(f" {ends} |")
+            for line in told.splitlines()
+        ), (name, inside, of, ends)
+
+
+def test_the_quick_profile_has_every_class_of_inputs():
+    assert missing(PLAN.ends) == []
 
 
 def test_a_right_model_keeps_every_relation(right, reference_on):
