@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from dinov3_parity.parity.faults import whole as faults
+from dinov3_parity.parity.inputs.chosen import SAME_COUNT, SMALL, SQUARE
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.inputs.strategies import SAME_COUNT, SMALL, SQUARE
 from dinov3_parity.parity.yardstick import Floor, Standard
 
 Taps = Mapping[str, np.ndarray]
@@ -79,9 +79,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Relation:
-    """``says`` what must be so; ``drawn`` is the input whose floor it is held to; ``needs`` says of a
-    model's record whether it can be asked."""
+    """``word`` stands in the names of tests; ``says`` what must be so; ``drawn`` is the input whose
+    floor it is held to; ``needs`` says of a model's record whether it can be asked."""
 
+    word: str
     name: str
     says: str
     run: Callable[[Model, np.ndarray], Outcome]
@@ -201,41 +202,65 @@ def _other_weights(model: Model, images: np.ndarray) -> Outcome:
 
 
 _ROWS = (
-    Relation(faults.AGAIN, "a second call returns what the first did", _twice),
+    Relation("twice", faults.AGAIN, "a second call returns what the first did", _twice),
     Relation(
-        faults.AFTER, "calls with other sizes and images between change nothing", _after_others
+        "later",
+        faults.AFTER,
+        "calls with other sizes and images between change nothing",
+        _after_others,
     ),
     Relation(
+        "singly",
         faults.SINGLY,
         "a batch is its images one by one",
         _singly,
         needs=lambda info: info.fitted_whole(_ONE).batch == 1 < info.fitted_whole(SMALL).batch,
     ),
     Relation(
-        faults.TURNED, "images from the last to the first return the same, so turned", _turned
+        "turned",
+        faults.TURNED,
+        "images from the last to the first return the same, so turned",
+        _turned,
     ),
     Relation(
-        faults.FIRST, "what follows the first image counts", _swapped_tail,
+        "followed",
+        faults.FIRST,
+        "what follows the first image counts",
+        _swapped_tail,
         needs=lambda info: info.fitted_whole(SMALL).batch > 1,
     ),
     Relation(
-        faults.OTHER, "mirrored images return what a new instance makes of them", _other_image
+        "mirrored",
+        faults.OTHER,
+        "mirrored images return what a new instance makes of them",
+        _other_image,
     ),
-    Relation(faults.UNWRITTEN, "images are the same after a call", _only_read),
-    Relation(faults.STAYS, "what was handed out is not changed by the next call", _stays),
+    Relation("unwritten", faults.UNWRITTEN, "images are the same after a call", _only_read),
     Relation(
-        faults.NAN, "a NaN in a pixel shows in all of its image, and in no other", _nan,
+        "lasting", faults.STAYS, "what was handed out is not changed by the next call", _stays
+    ),
+    Relation(
+        "nan",
+        faults.NAN,
+        "a NaN in a pixel shows in all of its image, and in no other",
+        _nan,
         needs=lambda info: info.exact,
     ),
     Relation(
-        faults.BLOCKS, "the whole model returns what its own blocks do, one after the other", _by_blocks,
+        "stepwise",
+        faults.BLOCKS,
+        "the whole model returns what its own blocks do, one after the other",
+        _by_blocks,
         needs=lambda info: info.alone,
     ),
     Relation(
-        faults.WEIGHTS, "an instance on other weights does not meet the first", _other_weights,
+        "reweighed",
+        faults.WEIGHTS,
+        "an instance on other weights does not meet the first",
+        _other_weights,
         needs=lambda info: info.reweighed,
     ),
-)  # fmt: skip
+)
 
 RELATIONS: Mapping[str, Relation] = MappingProxyType({one.name: one for one in _ROWS})
 

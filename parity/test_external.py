@@ -2,7 +2,7 @@
 
 import pytest
 from dinov3_parity.parity.comparator import hold_published
-from dinov3_parity.parity.inputs.strategies import SQUARE
+from dinov3_parity.parity.inputs.chosen import SQUARE
 from dinov3_parity.parity.records.measurement import CHAINED
 
 

@@ -5,7 +5,7 @@ input and on its own, and lets it go.
 """
 
 import pytest
-from dinov3_parity.parity.inputs.strategies import SQUARE
+from dinov3_parity.parity.inputs.chosen import SQUARE
 
 
 @pytest.mark.contract("reference")

@@ -12,8 +12,8 @@ from dinov3_parity.fixtures.ports.looking import aligned
 from dinov3_parity.fixtures.ports.onnx_file import from_file
 from dinov3_parity.fixtures.stages.protocol import run
 from dinov3_parity.parity.families import VARIANTS
+from dinov3_parity.parity.inputs.chosen import SQUARE
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.inputs.strategies import SQUARE
 
 #: Small models of either FFN.
 SMALL = {

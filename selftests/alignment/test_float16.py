@@ -9,8 +9,8 @@ from dinov3_parity.fixtures.reference.computed import Computed
 from dinov3_parity.fixtures.reference.lower import Lower
 from dinov3_parity.fixtures.stages.protocol import run
 from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.inputs.chosen import SMALL
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.inputs.strategies import SMALL
 from dinov3_parity.parity.yardstick import compare
 
 from selftests.support.stages import foreign

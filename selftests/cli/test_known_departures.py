@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from dinov3_parity.parity.inputs.strategies import SMALL
+from dinov3_parity.parity.inputs.chosen import SMALL
 from dinov3_parity.parity.records import reader
 
 from selftests.cli.test_check import NUMPY

@@ -21,8 +21,9 @@ from dinov3_parity.fixtures.stages.registry import root, stages
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding
+from dinov3_parity.parity.inputs.chosen import TRAPS
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.inputs.strategies import PROFILES, QUICK_AREA, TRAPS, Plan, inputs, plan
+from dinov3_parity.parity.inputs.strategies import PROFILES, QUICK_AREA, Plan, inputs, plan
 from dinov3_parity.parity.records import divergence
 from dinov3_parity.parity.taps import taps_of
 from dinov3_parity.reports.pages import faults as scoreboard

@@ -9,8 +9,8 @@ import venv
 import pytest
 from dinov3_parity.fixtures.host import extras
 from dinov3_parity.fixtures.reference import portable
+from dinov3_parity.parity.inputs.chosen import SMALL
 from dinov3_parity.parity.inputs.drawn import EVERY
-from dinov3_parity.parity.inputs.strategies import SMALL
 
 from selftests.support.documents import ROOT
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import pytest
-from dinov3_parity.parity.inputs.strategies import SMALL
+from dinov3_parity.parity.inputs.chosen import SMALL
 from junitparser import JUnitXml
 
 from selftests.support.documents import ROOT, blocks

@@ -6,7 +6,7 @@ import shlex
 import numpy as np
 import pytest
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.inputs.strategies import SMALL
+from dinov3_parity.parity.inputs.chosen import SMALL
 
 from selftests.support.stages.brought import ONE, given, in_a_paragraph, opened, spoiled
 

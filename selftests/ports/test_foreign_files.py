@@ -8,7 +8,7 @@ from dinov3_parity.parity import yardstick
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
-from dinov3_parity.parity.inputs.strategies import SMALL, SQUARE
+from dinov3_parity.parity.inputs.chosen import SMALL, SQUARE
 from dinov3_parity.parity.records.measurement import CHAINED
 
 from selftests.support.stages.foreign_files import KINDS, TOKENS, Surgery, exported

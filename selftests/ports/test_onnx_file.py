@@ -12,7 +12,7 @@ from dinov3_parity.fixtures.ports.fitting import Takes
 from dinov3_parity.fixtures.ports.onnx_file import called, from_file
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import VARIANTS
-from dinov3_parity.parity.inputs.strategies import SMALL
+from dinov3_parity.parity.inputs.chosen import SMALL
 from dinov3_parity.parity.records import reader
 from onnx import numpy_helper
 
@@ -214,7 +214,7 @@ from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.ports.onnx_file import from_file
 from dinov3_parity.fixtures.pytest_plugin import options
 from dinov3_parity.parity.families import VARIANTS
-from dinov3_parity.parity.inputs.strategies import SMALL
+from dinov3_parity.parity.inputs.chosen import SMALL
 
 port, checkpoint = from_file({path!r}), Synthetic(VARIANTS["vits16"])
 port.check_weights(checkpoint.variant, checkpoint)

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from dinov3_parity.fixtures.ports.command import NoAnswer, from_command
 from dinov3_parity.parity.errors import ParityError
-from dinov3_parity.parity.inputs.strategies import SMALL
+from dinov3_parity.parity.inputs.chosen import SMALL
 from dinov3_parity.parity.records import reader
 
 from selftests.conftest import ROOT

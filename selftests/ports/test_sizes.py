@@ -9,8 +9,8 @@ from dinov3_parity.fixtures.reference.computed import Computed
 from dinov3_parity.fixtures.sweep.resume_point import ResumePoint
 from dinov3_parity.fixtures.sweep.sweep import Member, together
 from dinov3_parity.parity.comparator import Comparator
+from dinov3_parity.parity.inputs.chosen import SQUARE
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.inputs.strategies import SQUARE
 from dinov3_parity.parity.records import contract, reader
 
 from selftests.support.stages.brought import NUMPY, ONE, PORT, given, opened, spoiled
@@ -146,11 +146,13 @@ def test_a_port_is_given_what_it_takes_and_nothing_else(run_pytest, tmp_path):
     assert shown.code == 0, shown.out
     found = reader.read(tmp_path / "report").found
     assert {(m.batch, m.grid) for m in found} == {(2, (3, 2))}
-    assert {m.layer for m in found} == {"primitives", "blocks", "backbone", "release"}
+    assert {m.layer for m in found} == {
+        "primitives", "blocks", "backbone", "whole", "metamorphic", "release",
+    }  # fmt: skip
     per_input = 4 + 5 + 12 * 19 + 12 * 3 + 5
-    seeds = {m.seed for m in found}
-    count = len({(m.input) for m in found})
-    assert len(seeds) > 1 and len(found) == count * per_input + 2
+    inside = [m for m in found if m.layer not in ("whole", "metamorphic")]
+    count = len({m.input for m in inside})
+    assert count > 1 and len(inside) == count * per_input + 2
     assert f"compared {len(found):,} of {len(found):,} declared taps" in shown.out
 
 

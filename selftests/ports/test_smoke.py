@@ -127,13 +127,16 @@ def test_a_port_of_features_is_held_by_what_the_whole_model_returns(run_pytest, 
     )
     asked = ("--stage", spoiled(tmp_path, lines))
     shown = run_pytest(*asked, "-k", "vits16 and mine")
-    assert shown.code == 0 and "2 passed" in shown.out, shown.out
+    assert shown.code == 0 and " 12 passed" in shown.out, shown.out
     assert "mine shows what the whole model returns (an exported file): that alone" in shown.out
     found = reader.read(tmp_path / "report").found
     assert {m.tap for m in found} == {"cls", "pooled"} and len({m.input for m in found}) > 2
-    assert {m.layer for m in found} == {"backbone", "release"}
+    assert {m.layer for m in found} == {"whole", "metamorphic", "release"}
     none = run_pytest(*asked, "-k", "vits16 and mine and blocks")
-    assert none.code == pytest.ExitCode.USAGE_ERROR and "backbone and release are" in none.out
+    assert (
+        none.code == pytest.ExitCode.USAGE_ERROR
+        and "whole, metamorphic and release are" in none.out
+    )
 
 
 def test_a_port_of_features_that_departs_is_found(run_pytest, tmp_path):
@@ -143,7 +146,7 @@ def test_a_port_of_features_that_departs_is_found(run_pytest, tmp_path):
         "        return {k: v * np.float32(1.001) for k, v in super().features(images).items()}"
     )
     port = command(tmp_path, lines)
-    shown = run_pytest("--stage-command", port, "-k", "vits16 and mine and backbone")
+    shown = run_pytest("--stage-command", port, "-k", "vits16 and mine and whole")
     assert shown.code == pytest.ExitCode.TESTS_FAILED
     assert "mine departs from meta at norm" in shown.out, shown.out
 

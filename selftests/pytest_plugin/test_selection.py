@@ -145,7 +145,7 @@ def test_a_variant_is_done_with_before_the_next_begins(run_pytest):
 @pytest.mark.parametrize("stage", ["mapped", "MAPPED"])
 def test_a_stage_is_not_a_part_of_a_tests_name(run_pytest, stage):
     found = collected(run_pytest, f"vits16 and {stage}")
-    assert found and all(line.endswith("[vits16-mapped]") for line in found)
+    assert found and all("[vits16-mapped" in line for line in found)
     parts = collected(run_pytest, "vits16 and mapped_parameters")
     assert len(parts) == 1 and "[vits16-onnx]" in parts.pop()
 

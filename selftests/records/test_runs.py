@@ -21,7 +21,8 @@ sys.exit(code)
 @pytest.fixture
 def warm(vits16):
     """The store has what the ONNX tests need."""
-    from dinov3_parity.parity.inputs.strategies import FILE_INPUTS, PROFILES, Plan
+    from dinov3_parity.parity.inputs.chosen import FILE_INPUTS
+    from dinov3_parity.parity.inputs.strategies import PROFILES, Plan
 
     for drawn in Plan(PROFILES["quick"]).inputs:
         vits16.recording(drawn)
@@ -40,7 +41,7 @@ def test_onnx_on_a_warm_store_imports_neither_torch_nor_jax(run_pytest, warm):
 
 def records(folder):
     return [
-        (m.variant, m.stage, m.mode, m.block, m.tap, str(m.input), m.runtime, m.layer)
+        (m.variant, m.stage, m.mode, m.block, m.tap, str(m.input), m.runtime, m.layer, m.relation)
         for m in lines.read(folder / MEASUREMENTS)[0]
     ]
 
@@ -99,7 +100,7 @@ def _tells_the_strongest(known, found):
             about = properties["stage"], properties["layer"]
             figure = properties["ratio"] / properties["limit"]
             by_tests[about] = max(figure, by_tests.get(about, 0.0))
-    assert by_tests == strongest and len(strongest) == 6
+    assert by_tests == strongest and len(strongest) == 8
 
 
 def test_what_a_killed_run_left_behind_is_not_mixed_in(run_pytest, warm, tmp_path):

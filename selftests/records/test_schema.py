@@ -21,6 +21,6 @@ def test_a_schema_has_every_field():
         known = json.loads(schema.texts()[name])["$defs"][told.__name__]
         assert list(known["properties"]) == list(told.__struct_fields__)
     line = json.loads(schema.texts()["measurement.json"])["$defs"]["Measurement"]
-    optional = {"breakdown", "ceiling", "known", "like", "node", "output"}
+    optional = {"breakdown", "ceiling", "known", "like", "node", "output", "relation"}
     assert set(line["required"]) == set(line["properties"]) - optional
     assert line["additionalProperties"] is False

@@ -16,7 +16,7 @@ from dinov3_parity.parity.comparator import published_gate
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.base import Place
 from dinov3_parity.parity.families.vit import VIT
-from dinov3_parity.parity.inputs.strategies import TRAPS
+from dinov3_parity.parity.inputs.chosen import TRAPS
 from dinov3_parity.parity.yardstick import compare
 
 VITS16 = VARIANTS["vits16"]

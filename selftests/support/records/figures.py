@@ -18,8 +18,9 @@ import numpy as np
 from dinov3_parity.parity.breakdown import POINTS
 from dinov3_parity.parity.families.base import Variant
 from dinov3_parity.parity.families.vit import VIT
+from dinov3_parity.parity.inputs.chosen import FILE_INPUTS, SMALL, SQUARE
 from dinov3_parity.parity.inputs.drawn import CONTENTS, Input
-from dinov3_parity.parity.inputs.strategies import FILE_INPUTS, SCALES, SMALL, SQUARE, WEIGHTS
+from dinov3_parity.parity.inputs.strategies import SCALES, WEIGHTS
 from dinov3_parity.parity.records import contract, lines, older
 from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, Measurement
 from dinov3_parity.parity.yardstick import EPS32, ROUNDING

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.base import Variant
-from dinov3_parity.parity.inputs.strategies import SMALL, SQUARE
+from dinov3_parity.parity.inputs.chosen import SMALL, SQUARE
 from dinov3_parity.parity.records import lines
 from dinov3_parity.parity.records.account import Account
 from dinov3_parity.parity.records.deviations import Deviation, judged

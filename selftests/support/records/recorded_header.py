@@ -12,8 +12,8 @@ from dinov3_parity.fixtures.stages import registry
 from dinov3_parity.parity import picture
 from dinov3_parity.parity.families.base import Variant
 from dinov3_parity.parity.families.vit import VIT
+from dinov3_parity.parity.inputs.chosen import SMALL, SQUARE
 from dinov3_parity.parity.inputs.drawn import Input
-from dinov3_parity.parity.inputs.strategies import SMALL, SQUARE
 from dinov3_parity.parity.records import divergence, lines
 from dinov3_parity.parity.records.measurement import FORMAT, Measurement
 from dinov3_parity.reports.figures import costs

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from dinov3_parity.parity.families.vit import VIT
-from dinov3_parity.parity.inputs.strategies import SQUARE
+from dinov3_parity.parity.inputs.chosen import SQUARE
 from dinov3_parity.parity.matrix.cell import (
     CRASH,
     DRIFT,
