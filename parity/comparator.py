@@ -29,6 +29,9 @@ from dinov3_parity.parity.words import counted
 
 Shown = Mapping[str, np.ndarray]
 
+#: On so many inputs a departing tap is asked which mistake of the catalogue it is.
+ASKED = 3
+
 #: Inputs that are tried after a drawn one failed, in search of the smallest that does.
 ATTEMPTS = 60
 
@@ -73,8 +76,8 @@ class Comparator:
     parent: str = ""  # the stage that its stage has its weights from
     #: What a graph calls the operator that computes a tap of a place; "" of what is no graph.
     named: Callable[[Place, str], str] = field(default=lambda place, tap: "", repr=False)
-    #: Which mistake of the catalogue gives an operation's numbers, of a reference's place, tap, value and
-    #: what was given to it; "" where none does.
+    #: Which mistake of the catalogue gives a tap's numbers, of a reference's mode, place, standard, value
+    #: and what an operation was given; "" where none does.
     alike: Callable[..., str] = field(default=lambda *about: "", repr=False)
     accounts: list[Account] = field(default_factory=list, repr=False)
     focus: Place | None = field(default=None, repr=False)
@@ -85,9 +88,7 @@ class Comparator:
     _verdicts: dict[Input, Verdict] = field(default_factory=dict, repr=False)
     _attempts: int = field(default=0, repr=False)
     picture: str = field(default="", repr=False)
-    _reasons: dict[tuple[str, Place, str], tuple[str, str]] = field(
-        default_factory=dict, repr=False
-    )
+    _reasons: dict[tuple[str, Place, str], list[str]] = field(default_factory=dict, repr=False)
     _strongest: dict[tuple[str, Place, str], float] = field(default_factory=dict, repr=False)
 
     def _repr_pretty_(self, printer, cycle: bool) -> None:
@@ -189,8 +190,10 @@ class Comparator:
                 runtime=self.runtime, fault=None, layer=self.layer, relation=relation,
             )  # fmt: skip
             record = judged(record, self.deviations)
-            if record.failed:
-                record = self._explained(record, place, known[tap], shown.get(tap), given)
+            if record.failed and not relation:
+                first = not family.ancestors(tap) & {one.tap for one in records if one.failed}
+                value = shown.get(tap) if first or mode == LOCAL else None
+                record = self._explained(record, place, known[tap], value, given)
             if not relation and record.strength > self._strongest.get((mode, place, tap), -1.0):
                 self._strongest[mode, place, tap] = record.strength
                 record = _broken_down(record, known, shown)
@@ -220,16 +223,15 @@ class Comparator:
     def _explained(
         self, record: Measurement, place: Place, standard: Any, value: Any, given: Shown | None
     ) -> Measurement:
-        """A departing measurement with the operator's name, and the mistake that it is; each is asked for
-        once at a tap."""
+        """A departing measurement with the operator's name, and the mistake that it is, where nothing
+        that it is computed from departs; of a tap that is asked for on its first inputs."""
         at = (record.mode, place, record.tap)
-        if at not in self._reasons:
-            like = ""
-            if record.mode == LOCAL and not record.problem:
-                like = self.alike(self._reference, place, standard, value, given)
-            self._reasons[at] = self.named(place, record.tap), like
-        node, like = self._reasons[at]
-        return msgspec.structs.replace(record, node=node, like=like)
+        known = self._reasons.setdefault(at, [])
+        asked = record.mode != CHAINED and not record.problem and value is not None
+        if asked and len(known) < ASKED:
+            known.append(self.alike(self._reference, record.mode, place, standard, value, given))
+        like = known[-1] if asked and known else ""
+        return msgspec.structs.replace(record, node=self.named(place, record.tap), like=like)
 
     def close(self) -> None:
         """End an input: record what was compared, and judge it."""

@@ -12,7 +12,7 @@ from dinov3_parity.parity.comparator import GATE_COSINE, GATE_MAX_ABS
 from dinov3_parity.parity.families import FAMILIES, VARIANTS, family_of
 from dinov3_parity.parity.families.base import Place
 from dinov3_parity.parity.faults import Fault, catalogue
-from dinov3_parity.parity.records.divergence import Divergence, at_place, quoted, strength_of
+from dinov3_parity.parity.records.divergence import OR, Divergence, at_place, quoted, strength_of
 from dinov3_parity.parity.records.measurement import CHAINED, LOCAL, Measurement
 from dinov3_parity.parity.yardstick import OTHER_SHAPE, ROUNDING
 
@@ -36,7 +36,7 @@ class Case:
     @property
     def suspicion(self) -> str:
         """What the suspects are, in words that begin a list of them."""
-        if self.divergence.worst.mode == LOCAL:
+        if self.divergence.worst.mode == LOCAL or self.divergence.worst.like:
             return (
                 "mistake of the catalogue that gives these numbers, made in Meta on the same values"
             )
@@ -253,8 +253,8 @@ def suspects(found: Divergence, own: Sequence[Measurement]) -> list[Fault]:
         return []
     if not worst.problem and _blind(worst, own):
         return []
-    if worst.mode == LOCAL:  # each of them was tried
-        return [one for name, one in catalogue().items() if name == worst.like]
+    if worst.mode == LOCAL or worst.like:  # each of them was tried
+        return [one for name, one in catalogue().items() if name in worst.like.split(OR)]
     passing = [m.input for m in at_place(worst, own) if m.passed]
     at = {worst.tap, *found.parallel}
     return [

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 from dinov3_parity.parity.families import FAMILIES
 from dinov3_parity.parity.families.base import Place, Tap
 from dinov3_parity.parity.faults import catalogue
@@ -24,6 +25,9 @@ PYTEST, BY_NAME, CHECK = "pytest", "pytest --pyargs dinov3_parity", "dinov3-pari
 
 #: What the command for ports has before a port that is a command.
 COMMAND = "--command="
+
+#: Between mistakes that give the same numbers.
+OR = " or "
 
 #: So many of the operations that depart by themselves are told.
 _TOLD = 8
@@ -151,7 +155,8 @@ def like_of(m: Measurement) -> str:
     known = catalogue().get(m.like)
     words = f", {known.words}" if known else ""
     words += f" (known departure of {known.known})" if known and known.known else ""
-    return f"it has the numbers of the mistake {m.like!r}{words}"
+    several = OR.join(map(repr, m.like.split(OR)))
+    return f"it has the numbers of the mistake {several}{words}"
 
 
 def known_of(m: Measurement, more: int = 0) -> str:
@@ -192,6 +197,7 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     failing = [m for m in failing if m.stage == stage]
     mode = next(one for one in (LOCAL, ISOLATED, CHAINED) if any(m.mode == one for m in failing))
     failing = [m for m in failing if m.mode == mode]
+    failing = [m for m in failing if not m.relation] or failing  # against Meta before itself
     where = min(map(_depth, failing))
     here = [m for m in failing if _depth(m) == where]
     taps = {m.tap for m in here}
@@ -201,7 +207,10 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     if mode == LOCAL:  # none explains another
         roots = [name for name in family.taps if name in taps][:1]
     root = max(roots, key=lambda name: max(m.strength for m in here if m.tap == name))
-    worst = max((m for m in here if m.tap == root), key=_by_strength)
+    own = [m for m in here if m.tap == root]
+    worst = max(own, key=_by_strength)
+    if len({(m.place, m.like) for m in own if m.place == worst.place}) > 1:
+        worst = msgspec.structs.replace(worst, like="")  # what another input denies is not said
     return Divergence(
         variant=worst.variant,
         stage=stage,

@@ -21,13 +21,16 @@ sys.exit(code)
 @pytest.fixture
 def warm(vits16):
     """The store has what the ONNX tests need."""
-    from dinov3_parity.parity.inputs.chosen import FILE_INPUTS
+    from dinov3_parity.parity.inputs.chosen import COVER, FILE_INPUTS
+    from dinov3_parity.parity.inputs.drawn import ENDS
     from dinov3_parity.parity.inputs.strategies import PROFILES, Plan
 
     for drawn in Plan(PROFILES["quick"]).inputs:
         vits16.recording(drawn)
     for drawn, extent in FILE_INPUTS.values():
         vits16.recording(drawn, extent)
+    for drawn in COVER:
+        vits16.recording(drawn, ENDS)
     for form in ("batch", "static"):
         vits16.artifact("onnx", form)
 
