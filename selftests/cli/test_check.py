@@ -222,6 +222,7 @@ def test_an_onnx_file_holds_beside_the_weights_that_it_was_made_from(ran, static
     assert told["checkpoints"]["vits16"]["kind"] == "release"
 
 
+@pytest.mark.thorough
 def test_an_onnx_file_that_departs_ends_in_1_and_its_line_repeats_it(ran, static):
     by_tanh(static, ran.here / "my file.onnx")
     shown = ran(

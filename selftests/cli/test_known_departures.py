@@ -100,6 +100,7 @@ def test_what_is_computed_from_it_is_listed_tap_by_tap(held):
     assert held.verdict()["deviations"][0]["verdict"] == "known"
 
 
+@pytest.mark.thorough
 def test_what_else_departs_is_shrunk_to_its_own_smallest_input(held):
     shown = held(entry(cls=5e4, registers=1e5, patches=1e5, pooled=1e5), port=BOTH)
     assert shown.code == 1, shown.out + shown.err
@@ -159,6 +160,7 @@ def test_an_entry_that_has_expired_fails_in_words(held):
     assert [one for one in held.verdict()["reasons"] if one.startswith(said)]
 
 
+@pytest.mark.thorough
 def test_what_no_longer_happens_is_counted_over_all_workers(held, run_pytest):
     """Of two ports, each in a worker of its own, one departs as is known and the other no longer does."""
     port = given(held.here, HEAD)

@@ -63,8 +63,8 @@ def runnable(language):
     ]
 
 
-#: Minutes of conversions and exports, each of which selftests/workflow and selftests/alignment look at.
-LONG = ("docs/report.md", "docs/tutorial.md", "docs/workflow.md")
+#: Minutes of conversions, exports and runs, each of which other selftests look at by itself.
+LONG = ("docs/ports.md", "docs/report.md", "docs/tutorial.md", "docs/workflow.md")
 
 
 @pytest.mark.parametrize(

@@ -63,10 +63,18 @@ def _trials():
                     # inside a stage but on what it is given, on its weights or its results in meta.
                     shared = name == "vits16plus" and fault.ffn != "swiglu"
                     outside = stages()[stage].parent and fault.site in OUTSIDE
-                    marks = [pytest.mark.thorough] if shared or outside else []
+                    # Of what is made inside mapped, as it is inside Equimo, one at each tap and site.
+                    again = stage == "mapped" and fault != _first_alike(fault)
+                    marks = [pytest.mark.thorough] if shared or outside or again else []
                     yield pytest.param(
                         name, stage, fault, id=f"{name}-{stage}-{fault.name}", marks=marks
                     )
+
+
+def _first_alike(fault):
+    """The first fault of the catalogue at a fault's tap and site."""
+    at = fault.tap, fault.site, fault.ffn
+    return next(one for one in FAULTS.values() if (one.tap, one.site, one.ffn) == at)
 
 
 def _own(name: str, stage: str, fault) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from selftests.support.children import ROOT, contents, held, left_over, undisposed
 
 
+@pytest.mark.thorough
 def test_eight_that_ask_at_once_get_what_one_of_them_makes(start, undisturbed, tmp_path):
     """Of a stage and of the one it is made from; the makers wait until all eight have asked."""
     usual, noted = undisturbed.made("mapped"), tmp_path / "noted"

@@ -14,8 +14,9 @@ from dinov3_parity.parity.inputs.drawn import EVERY
 
 from selftests.support.documents import ROOT
 
-#: In one worker: the environment is made once.
-pytestmark = pytest.mark.xdist_group("light")
+#: In one worker: the environment is made once. Thorough, for the gate's main job on another Python has an
+#: environment without torch, too.
+pytestmark = [pytest.mark.xdist_group("light"), pytest.mark.thorough]
 
 #: Bytes on the disk, beside the interpreter's own pip, without bytecode.
 MOST = 100e6

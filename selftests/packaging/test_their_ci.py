@@ -76,6 +76,7 @@ def ran(theirs, wheel, python, store):
     return run
 
 
+@pytest.mark.thorough
 def test_the_job_of_the_document_tells_where_their_port_departs_and_when_it_holds(ran, theirs):
     """A port that departs, in full detail; mended, it holds."""
     done = ran(options=OPTIONS)

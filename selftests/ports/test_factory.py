@@ -37,6 +37,7 @@ def held(run_pytest, tmp_path):
     return hold
 
 
+@pytest.mark.thorough
 def test_transformers_model_departs_at_its_own_tables_alone(held):
     pytest.importorskip("transformers")
     shown, departing, found = held(factories.TRANSFORMERS)

@@ -28,7 +28,10 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    ["size", *(pytest.param(one, marks=pytest.mark.thorough) for one in ("static", "batch"))],
+)
 def test_an_exported_file_is_held_without_a_line_of_code(run_pytest, vits16, tmp_path, form):
     """By all that it returns, on what it takes; the declared pieces are no fewer."""
     takes, returned, drawn = FORMS[form]

@@ -291,6 +291,7 @@ def test_arrays_of_another_shape_and_dtype_are_the_comparisons_words(run_pytest,
     assert "shape" in problems["cls"] and "float64" in problems["norm"]
 
 
+@pytest.mark.thorough
 def test_a_port_measures_the_same_bits_in_its_own_process(run_pytest, tmp_path, monkeypatch):
     monkeypatch.setenv(
         "OPENBLAS_NUM_THREADS", "1"

@@ -24,6 +24,8 @@ from selftests.support.records import recorded, recorded_matrix
 pytestmark = pytest.mark.xdist_group("browser")
 
 RUNS = ("clean", "faulty", "huge", "empty", "cut_off", "killed", "hostile", "worse", "known")
+PAGES = [*((name, "light") for name in RUNS if name != "huge"), ("clean", "dark")]
+HUGE = pytest.param("huge", "light", marks=pytest.mark.thorough)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +65,7 @@ def visible(page, selector: str) -> list[str]:
     return [one.inner_text() for one in page.locator(selector).all() if one.is_visible()]
 
 
-@pytest.mark.parametrize(("name", "scheme"), [*((one, "light") for one in RUNS), ("clean", "dark")])
+@pytest.mark.parametrize(("name", "scheme"), [*PAGES, HUGE])
 def test_every_run_makes_a_page_without_errors_that_everyone_can_read(overview, name, scheme):
     sheet = overview(name, scheme=scheme)
     assert axe(sheet.page) == []

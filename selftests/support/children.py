@@ -27,7 +27,7 @@ from selftests.support.processes import environment
 ROOT = Path(__file__).parents[2]
 
 #: How many kills the making of an equimo artifact gets, and from which seed moments are drawn.
-KILLS = int(os.environ.get("DINOV3_PARITY_KILLS", "6"))
+KILLS = int(os.environ.get("DINOV3_PARITY_KILLS", "4"))
 SEED = int(os.environ.get("DINOV3_PARITY_KILL_SEED", "0"))
 
 #: The real artifacts that are tried: an export takes ten times as long as any other. The store treats

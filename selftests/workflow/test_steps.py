@@ -113,6 +113,7 @@ def small(folder, eqx_file):
     return path
 
 
+@pytest.mark.thorough
 def test_a_dynamic_batch_of_another_size_and_opset_holds_in_every_block(pth, small, capsys):
     import onnx
 
@@ -182,6 +183,7 @@ def test_a_photograph_is_compared_on_by_its_pixels(pth, small, tmp_path, capsys)
     assert inputs[0] != inputs[1]
 
 
+@pytest.mark.thorough
 def test_one_file_takes_every_size_with_its_weights_beside_it(pth, eqx_file, tmp_path, capsys):
     import onnx
 
@@ -195,6 +197,7 @@ def test_one_file_takes_every_size_with_its_weights_beside_it(pth, eqx_file, tmp
     assert code == 0 and told["input"].startswith("B1 1x5 ")
 
 
+@pytest.mark.thorough
 def test_all_steps_run_through_the_store(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(release, "CACHES", (tmp_path,))
     words = ["run", "--variant", "vits16", "--dynamic-size", "--img-size", "32x48"]
