@@ -209,8 +209,9 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     root = max(roots, key=lambda name: max(m.strength for m in here if m.tap == name))
     own = [m for m in here if m.tap == root]
     worst = max(own, key=_by_strength)
-    if len({(m.place, m.like) for m in own if m.place == worst.place}) > 1:
-        worst = msgspec.structs.replace(worst, like="")  # what another input denies is not said
+    told = [m.like.split(OR) for m in own if m.place == worst.place]
+    agreed = [name for name in told[0] if all(name in one for one in told)]
+    worst = msgspec.structs.replace(worst, like=OR.join(agreed))  # what no input denies
     return Divergence(
         variant=worst.variant,
         stage=stage,
