@@ -23,6 +23,9 @@ Features = Callable[[np.ndarray], Taps]
 #: Two honest runs of one value are each within the floor of the truth, and √2 floors from one another.
 _BOTH = 2**0.5
 
+#: The input that a model is asked on, and whose floors its answers are held to.
+DRAWN = SMALL
+
 #: Other images of the same shape, and one image of it.
 _OTHER = replace(SMALL, seed=SMALL.seed + 100)
 _ONE = replace(SMALL, batch=1)
@@ -79,19 +82,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Relation:
-    """``word`` stands in the names of tests; ``says`` what must be so; ``drawn`` is the input whose
-    floor it is held to; ``needs`` says of a model's record whether it can be asked."""
+    """``word`` stands in the names of tests; ``says`` what must be so; ``needs`` says of a model's
+    record whether it can be asked."""
 
     word: str
     name: str
     says: str
     run: Callable[[Model, np.ndarray], Outcome]
-    drawn: Input = SMALL
     needs: Callable[[Able], bool] = lambda info: True
-
-    def applies(self, info: Able) -> bool:
-        """Whether it can be asked of a model of that record."""
-        return self.needs(info)
 
 
 def images_of(model: Model, drawn: Input) -> np.ndarray:
@@ -278,5 +276,5 @@ def table() -> str:
 
 def held(model: Any, relation: Relation) -> tuple[Input, Outcome]:
     """A relation asked of a model: on which input, and what came out."""
-    drawn = model.fitted(relation.drawn)
+    drawn = model.fitted(DRAWN)
     return drawn, relation.run(model, drawn.images())

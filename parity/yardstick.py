@@ -110,10 +110,14 @@ def standard(tap: Tap, truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Sta
     setter = max(errors, key=errors.__getitem__)
     floor = errors[setter]
     own = np.maximum.reduce(list(by_run.values()))
-    like = scales * (floor / scale) if scale else scales
-    tokens = np.maximum(np.maximum(own, like), max(TYPICAL * float(np.median(own)), TINY32))
+    tokens = _floors_of_tokens(own, scales * (floor / scale) if scale else scales)
     alone = max(errors["meta"], lower)
     return Standard(tap, meta, rest, scale, Floor(floor, setter, alone, tokens.astype(np.float32)))
+
+
+def _floors_of_tokens(own: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The floor of each token from its ``own`` largest error, and that of tokens ``like`` it in scale."""
+    return np.maximum(np.maximum(own, like), max(TYPICAL * float(np.median(own)), TINY32))
 
 
 def widened(known: Standard, name: str, runs: Sequence[np.ndarray]) -> Standard:
@@ -128,8 +132,7 @@ def widened(known: Standard, name: str, runs: Sequence[np.ndarray]) -> Standard:
         return known
     own = np.maximum.reduce(by_token)
     scales = rms_by_token(known.tap, known.meta, float(np.abs(known.meta).max()))
-    like = scales * (value / known.scale) if known.scale else scales
-    tokens = np.maximum(np.maximum(own, like), TYPICAL * float(np.median(own)))
+    tokens = _floors_of_tokens(own, scales * (value / known.scale) if known.scale else scales)
     tokens = np.maximum(tokens, known.floor.tokens).astype(np.float32)
     return replace(known, floor=Floor(value, name, known.floor.alone, tokens))
 
