@@ -139,6 +139,24 @@ def test_a_port_of_features_is_held_by_what_the_whole_model_returns(run_pytest, 
     )
 
 
+def test_what_features_need_not_return_is_compared_where_they_do(run_pytest, tmp_path):
+    lines = (
+        "def features(self, images):\n"
+        "        shown = super().features(images)\n"
+        "        return {tap: shown[tap] for tap in ('cls', 'pooled')}"
+    )
+    asked = (
+        "--stage",
+        spoiled(tmp_path, lines),
+        "-k",
+        "vits16 and mine and (whole or metamorphic)",
+    )
+    shown = run_pytest(*asked)
+    found = reader.read(tmp_path / "report").found
+    assert shown.code == 0 and {m.tap for m in found} == {"cls", "pooled"}, shown.out
+    assert f"compared {len(found):,} of {len(found):,} declared taps" in shown.out
+
+
 def test_a_port_of_features_that_departs_is_found(run_pytest, tmp_path):
     lines = (
         "features_only = 'an exported file'\n"
