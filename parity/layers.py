@@ -64,6 +64,7 @@ _ROWS = (
     Layer(
         "outputs",
         "of an ONNX file: each output is what it is recognised as, on every size and batch",
+        EVERY,
         drawn=True,
     ),
     Layer(

@@ -7,13 +7,13 @@ LayerScale into the projection before it; the numbers themselves tell it all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from dinov3_parity.parity.alignment.samples import Key
-from dinov3_parity.parity.families.base import Family, Variant
+from dinov3_parity.parity.families.base import Family, Place, Variant
 
 #: Fewer numbers say little of whose they are.
 _FEW = 8
@@ -54,9 +54,10 @@ def whose(
     family: Family,
     variant: Variant,
     checkpoint: Mapping[str, np.ndarray],
+    places: Sequence[Place] = (),
 ) -> dict[str, Held]:
-    """What each parameter holds, of those whose numbers are tensors of the checkpoint; arrays of one
-    repeated number are nobody's."""
+    """What each parameter holds, of those whose numbers are tensors of the checkpoint, of all places or
+    of ``places``; arrays of one repeated number are nobody's."""
     prints: dict[tuple[int, int], list[str]] = {}
     kinds = set()
     for name in parameters:
@@ -67,7 +68,7 @@ def whose(
     kinds.discard(np.dtype(np.float32))
     found: dict[str, Held] = {}
     counts = {count for _, count in prints}
-    for held, array in _tensors(family, variant, checkpoint):
+    for held, array in _tensors(family, variant, checkpoint, places or family.places(variant)):
         if array.size not in counts or (array == array.flat[0]).all():
             continue
         for one in (array, *(array.astype(kind) for kind in kinds)):
@@ -82,11 +83,14 @@ def whose(
 
 
 def _tensors(
-    family: Family, variant: Variant, checkpoint: Mapping[str, np.ndarray]
+    family: Family,
+    variant: Variant,
+    checkpoint: Mapping[str, np.ndarray],
+    places: Sequence[Place],
 ) -> Iterator[tuple[Held, np.ndarray]]:
     """Every tensor that a tap's operation reads, with the parts of joint ones, then what they are joined
     and folded to."""
-    for place in family.places(variant):
+    for place in places:
         leaves = {one.leaf: one.name for one in family.at(variant, place)}
         joined: dict[str, list[Key]] = {}
         own: dict[str, dict[str, np.ndarray]] = {}
