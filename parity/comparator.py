@@ -213,6 +213,10 @@ class Comparator:
         last = reference.places[-1]
         known = reference.part(last, CHAINED)
         declared = self.wanted(CHAINED, last)
+        if outcome.refused:
+            self.waive(last, CHAINED, declared)
+            del self._open[CHAINED, last]
+            return
         self.waive(last, CHAINED, optional(reference.family, declared, outcome.expected))
         wanted = {tap: outcome.expected[tap] for tap in self.wanted(CHAINED, last)}
         self.compare(
@@ -248,7 +252,7 @@ class Comparator:
                 f"Reproduce: {replace(found, options=self.options, program=self.program).command}",
             )))  # fmt: skip
             self.accounts[-1].failure = words
-        elif self._open or not self.taken:
+        elif self._open or not (self.taken or self.accounts[-1].waived):
             missing = ", ".join(f"{mode} {place}" for mode, place in self._open) or "everything"
             words = f"{self.variant.name}: {self.stage}: declared and not compared on {drawn}: {missing}"
         strain = max((m.strain for m in self.taken), default=0.0)

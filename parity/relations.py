@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from dinov3_parity.parity.faults import whole as faults
 from dinov3_parity.parity.inputs.chosen import SAME_COUNT, SMALL, SQUARE
-from dinov3_parity.parity.inputs.drawn import Input
+from dinov3_parity.parity.inputs.drawn import CELL, Input
 from dinov3_parity.parity.yardstick import Floor, Standard
 
 Taps = Mapping[str, np.ndarray]
@@ -29,6 +29,10 @@ DRAWN = SMALL
 #: Other images of the same shape, and one image of it.
 _OTHER = replace(SMALL, seed=SMALL.seed + 100)
 _ONE = replace(SMALL, batch=1)
+
+
+#: One that a model takes where it takes every size.
+_UNUSUAL = replace(SMALL, grid=(3, 7))
 
 
 class Able(Protocol):
@@ -70,14 +74,20 @@ class Model(Protocol):
         """What its own blocks give, one after the other."""
         ...
 
+    def tried(self, images: np.ndarray) -> Taps | str:
+        """What the whole model returns of images that it may refuse; where it does, with which words."""
+        ...
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was shown, what it must be, or what is wrong, in words."""
+    """What was shown, what it must be, or what is wrong, in words; ``refused`` says with which words the
+    model does not take what it was asked on, and need not."""
 
     shown: Taps
     expected: Taps
     problem: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,6 +201,52 @@ def _by_blocks(model: Model, images: np.ndarray) -> Outcome:
     return Outcome(shown, {tap: chained[tap] for tap in shown if tap in chained})
 
 
+def _remainder(model: Model, images: np.ndarray) -> Outcome:
+    """Meta's patch kernel has the stride of its size, so that what is left of a patch is not read. Where
+    the answer is another, it is told whether it is that to an image filled up to whole patches."""
+    first = _copied(model.features(images))
+    wider = filled(images, _LEFT_OVER)
+    shown = model.tried(wider)
+    if isinstance(shown, str):
+        return Outcome(first, first, refused=shown)
+    problem = ""
+    if any(shown[tap].shape != first[tap].shape for tap in first if tap in shown):
+        problem = f"takes images of {wider.shape[2]}x{wider.shape[3]} for larger ones"
+        for words, mode in _FILLED.items():
+            whole = np.pad(
+                wider, [(0, 0), (0, 0), *((0, -n % CELL) for n in wider.shape[2:])], mode
+            )
+            if _alike(shown, model.features(whole)):
+                problem += f", filled up {words} on the right and below"
+        problem += "; Meta takes the whole patches alone"
+    return Outcome(shown, first, problem)
+
+
+#: How many rows and columns of a patch more an image has, and what a port may fill patches up with.
+_LEFT_OVER = (7, 9)
+_FILLED = {"with zeros": "constant", "by repeating the edge": "edge", "by mirroring": "reflect"}
+
+
+def filled(images: np.ndarray, more: tuple[int, int]) -> np.ndarray:
+    """Images (B, 3, H, W) with so many more rows and columns, normal numbers, on the right and below."""
+    batch, channels, high, wide = images.shape
+    drawn = np.random.default_rng(0).standard_normal(
+        (batch, channels, high + more[0], wide + more[1]), dtype=np.float32
+    )
+    drawn[:, :, :high, :wide] = images
+    return drawn
+
+
+def _alike(one: Taps, other: Taps) -> bool:
+    """Whether two answers are the same but for rounding, by far."""
+    return all(
+        tap in other
+        and one[tap].shape == other[tap].shape
+        and np.allclose(one[tap], other[tap], rtol=1e-3, atol=1e-3)
+        for tap in one
+    )
+
+
 def _other_weights(model: Model, images: np.ndarray) -> Outcome:
     first = _copied(model.features(images))
     other = model.other()(images)
@@ -250,6 +306,13 @@ _ROWS = (
         "the whole model returns what its own blocks do, one after the other",
         _by_blocks,
         needs=lambda info: info.alone,
+    ),
+    Relation(
+        "remainder",
+        faults.REMAINDER,
+        "rows and columns beyond the last whole patch count for nothing, where such images are taken",
+        _remainder,
+        needs=lambda info: info.exact and info.fitted_whole(_UNUSUAL) == _UNUSUAL,
     ),
     Relation(
         "reweighed",

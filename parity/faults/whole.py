@@ -32,6 +32,7 @@ AGAIN, AFTER, SINGLY = "the same call twice", "after other calls", "image by ima
 TURNED, OTHER, FIRST = "images in another order", "mirrored images", "other images after the first"
 UNWRITTEN, STAYS = "images are only read", "results stay"
 NAN, BLOCKS, WEIGHTS = "a pixel that is no number", "the whole is its blocks", "another's weights"
+REMAINDER = "sizes between"
 
 FAULTS = (
     *(
@@ -270,6 +271,30 @@ FAULTS = (
         "images written into", "its own place is the scratch", lambda: state.written_into, UNWRITTEN
     ),
     WholeFault("no number swallowed", "NaN taken for zero", edits.on_images(edits.finite), NAN),
+    WholeFault(
+        "filled up with zeros",
+        "what is left of a patch becomes one, the rest of it zeros",
+        edits.on_images(edits.filled_up),
+        REMAINDER,
+    ),
+    WholeFault(
+        "filled up by the edge",
+        "what is left of a patch becomes one, the last pixel repeated",
+        edits.on_images(edits.filled_by_edge),
+        REMAINDER,
+    ),
+    WholeFault(
+        "cut in the middle",
+        "what is left of a patch is cut away on both sides",
+        edits.on_images(edits.cut_in_the_middle),
+        REMAINDER,
+    ),
+    WholeFault(
+        "resized to whole patches",
+        "every size is made a multiple of the patch by the nearest pixels",
+        edits.on_images(edits.resized),
+        REMAINDER,
+    ),
     WholeFault(
         "a table of the class",
         "what one instance has kept another is given",

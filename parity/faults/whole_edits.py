@@ -5,6 +5,7 @@ call it is. Each ``make`` gives an edit that has nothing to remember yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 from dinov3_parity.parity.families.vit import pooled
@@ -243,3 +244,36 @@ def rounded(tap: str):
             shown[tap] = shown[tap].astype(np.float16).astype(np.float32)
 
     return change
+
+
+def _whole(size: int) -> int:
+    """The next multiple of the patch."""
+    return -(-size // CELL) * CELL
+
+
+def _filled(images: np.ndarray, mode: Literal["constant", "edge"]) -> np.ndarray:
+    high, wide = images.shape[2:]
+    return np.pad(
+        images, ((0, 0), (0, 0), (0, _whole(high) - high), (0, _whole(wide) - wide)), mode
+    )
+
+
+def filled_up(images: np.ndarray) -> np.ndarray:
+    return _filled(images, "constant")
+
+
+def filled_by_edge(images: np.ndarray) -> np.ndarray:
+    return _filled(images, "edge")
+
+
+def cut_in_the_middle(images: np.ndarray) -> np.ndarray:
+    top, left = (size % CELL // 2 for size in images.shape[2:])
+    high, wide = (size // CELL * CELL for size in images.shape[2:])
+    return np.ascontiguousarray(images[:, :, top : top + high, left : left + wide])
+
+
+def resized(images: np.ndarray) -> np.ndarray:
+    rows, columns = (
+        np.arange(size // CELL * CELL) * size // (size // CELL * CELL) for size in images.shape[2:]
+    )
+    return np.ascontiguousarray(images[:, :, rows][..., columns])
