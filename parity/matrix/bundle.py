@@ -19,14 +19,15 @@ from dinov3_parity.parity.families import VARIANTS, family_of
 from dinov3_parity.parity.families.base import Variant
 from dinov3_parity.parity.yardstick import Floor, Standard
 
-FORMAT, MANIFEST = 1, "manifest.json"
+FORMAT, MANIFEST = 2, "manifest.json"
 
 
 @dataclass(frozen=True)
 class Model:
     """One ONNX file of a bundle.
 
-    ``tapped`` is its copy that also returns ``block/tap`` values, "" where there is none; ``tokens``
+    ``tapped`` is its copy that also returns ``block/tap`` values, ``blocks`` the one that runs every
+    block by itself, on the first of ``inputs``; each is "" where there is none. ``tokens``
     says what its output holds: ``cls patches`` or ``cls registers patches``, (B, tokens, D), or
     ``cls`` or ``pooled``, (B, D); ``channels_last`` that images are given as (B, H, W, 3).
     """
@@ -42,6 +43,7 @@ class Model:
     input_name: str = ""
     output_name: str = ""
     channels_last: bool = False
+    blocks: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,16 +115,26 @@ class Bundle:
 
     @lru_cache(maxsize=16)  # noqa: B019
     def standards(self, drawn: str) -> dict[str, Standard]:
-        """The reference on an input: by ``cls``, ``pooled`` … and ``block/tap``."""
+        """The reference on an input: by ``cls``, ``pooled`` … and ``block/tap``, in the chain."""
+        return self._read(self.manifest["inputs"][drawn])[1]
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def inside(self, drawn: str) -> tuple[dict[str, np.ndarray], dict[str, Standard]]:
+        """What each block is given on an input, float32 (B, N, D) by ``block/given``, and the reference
+        of each by itself, by ``block/tap``."""
+        return self._read(self.manifest["inside"][drawn])
+
+    def _read(self, told: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Standard]]:
         taps = family_of(self.variant).taps
-        with np.load(self.path(self.manifest["inputs"][drawn]["standards"])) as file:
+        with np.load(self.path(told["standards"])) as file:
             arrays = {name: file[name] for name in file.files}
-        return {
+        given = {name: x for name, x in arrays.items() if name.endswith("/given")}
+        return given, {
             where: Standard(
                 taps[tap["tap"]], arrays[f"{where}:meta"], arrays[f"{where}:rest"], tap["scale"],
                 Floor(*tap["floor"], tokens=arrays[f"{where}:tokens"]),
             )
-            for where, tap in self.manifest["inputs"][drawn]["taps"].items()
+            for where, tap in told["taps"].items()
         }  # fmt: skip
 
 

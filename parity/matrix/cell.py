@@ -17,6 +17,8 @@ from dinov3_parity.parity.yardstick import Comparison, Standard, compare, rms
 OK, DRIFT, UNSUPPORTED, CRASH, ABSENT = "ok", "drift", "unsupported", "crash", "absent"
 LOW = "low precision"
 TAPPED_INPUT = "x"  # of a tapped copy
+#: What is compared of a block that is run by itself: norms, attention, and what is handed on.
+INSIDE = ("norm1", "attn.out", "norm2", "output")
 THREADS = (1, 0)  # 0 is onnxruntime's own choice
 FLOAT32 = "float32"
 
@@ -54,7 +56,8 @@ class Record:
     """A cell's result. ``ratio`` is the largest of its taps' noise ratios, in units of ``limit``s'
     tap ``tap`` on ``input``; ``words`` quote a refusal or say what is known of a drift; ``observer``
     is max |Δ| between the untouched file's result and its tapped copy's, ``growth`` the copy's noise
-    ratio (of low precision: rms error over the truth's rms) by block."""
+    ratio (of low precision: rms error over the truth's rms) by block. ``inside`` is how many taps of
+    blocks that were run by themselves were compared as well, 0 where the ends alone were."""
 
     cell: Cell
     verdict: str
@@ -68,6 +71,7 @@ class Record:
     first: str = ""
     observer: float | None = None
     growth: dict[str, float] = field(default_factory=dict)
+    inside: int = 0
 
     def line(self) -> dict[str, Any]:
         fields = asdict(self)
@@ -119,12 +123,47 @@ def measured(bundle: Bundle, cell: Cell, model: Model, runner: ChildRunner) -> R
     observed = _observed(copy, outcome, model) if copy else {}
     if drifted:
         return Record(cell, DRIFT, **found, **_departed(copy, model, standards), **observed)
-    return Record(cell, OK, **found, **observed)
+    if not (model.blocks and looked_at(bundle, cell, model)):
+        return Record(cell, OK, **found, **observed)
+    return _inside(bundle, cell, model, runner, Record(cell, OK, **found, **observed))
+
+
+def _inside(bundle: Bundle, cell: Cell, model: Model, runner: ChildRunner, ends: Record) -> Record:
+    """A cell whose ends hold, with its blocks run by themselves: what is within the limits of the chain's
+    end, one norm's eps for instance, need not be within those of its own block."""
+    drawn = model.inputs[0]
+    given_blocks, standards = bundle.inside(drawn)
+    feed = given_blocks | {TAPPED_INPUT: given(bundle.images(drawn), model)}
+    copy = runner.run(bundle.path(model.blocks), [feed], cell.level, cell.threads)
+    if copy.end != "done":
+        return replace(
+            ends, words=f"its blocks by themselves: {_refused(copy, bundle.folder)['words']}"
+        )
+    (shown,) = copy.arrays
+    places = sorted((p for p in standards if p in shown), key=_within)
+    seen = {place: compare(standards[place], shown[place]) for place in places}
+    over = [place for place in places if not seen[place].passed]
+    if not over:
+        return replace(ends, inside=len(places))
+    block, tap = over[0].split("/")
+    one, words = seen[over[0]], f"block {block}, {tap}, by itself"
+    ratio, limit = one.ratio, one.limit
+    if not one.problem and ratio <= limit:
+        ratio, limit, words = one.token_ratio, one.token_limit, f"{words}, one token"
+    return replace(
+        ends, verdict=DRIFT, ratio=ratio if math.isfinite(ratio) else None, limit=limit, tap=words,
+        input=drawn, words=one.problem, first=f"{words} ({ratio:.3g}, {drawn})", inside=len(places),
+    )  # fmt: skip
+
+
+def _within(place: str) -> tuple[int, int]:
+    block, tap = place.split("/")
+    return int(block), INSIDE.index(tap)
 
 
 def looked_at(bundle: Bundle, cell: Cell, model: Model) -> bool:
-    """Whether a cell's tapped copy is run though nothing is amiss, for the observer's effect: one
-    form's, at onnxruntime's own threads."""
+    """Whether a cell's copies are run though nothing is amiss, for the observer's effect and for what is
+    inside: one form's, at onnxruntime's own threads."""
     return cell.threads == 0 and model.form == bundle.models[0].form
 
 

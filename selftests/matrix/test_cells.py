@@ -6,8 +6,10 @@ import shutil
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from dinov3_parity.fixtures.matrix import bundle as making
+from dinov3_parity.fixtures.ports import tapped_copy
 from dinov3_parity.parity.matrix.bundle import MANIFEST, Bundle
 from dinov3_parity.parity.matrix.cell import (
     CRASH,
@@ -19,8 +21,9 @@ from dinov3_parity.parity.matrix.cell import (
 )
 from dinov3_parity.parity.runtimes import isolated
 from dinov3_parity.parity.runtimes.isolated import ChildRunner
+from onnx.numpy_helper import from_array, to_array
 
-from selftests.support.bundles import cell_of, faulty, ran
+from selftests.support.bundles import cell_of, constants, faulty, ran
 
 
 @pytest.mark.parametrize("level", ["disable", "basic", "extended", "all"])
@@ -96,6 +99,26 @@ def test_a_drift_is_found_and_its_first_place_named(pipe, copied, runner):
     found = ran(copied, "static-21", runner)
     assert found.verdict == DRIFT and found.ratio > 10 * found.limit
     assert found.first.startswith("block 0, output")
+
+
+def test_what_the_ends_do_not_show_is_found_in_its_block(pipe, folder, tmp_path, runner):
+    """A norm's weight off by a millionth: within the limits of every result, not of its own block."""
+    model = onnx.load(folder / "models" / "static-21.onnx")
+    weight = pipe.checkpoint["blocks.0.norm1.weight"]
+    stored = (*model.graph.initializer, *constants(model))
+    held = [t for t in stored if np.array_equal(to_array(t), weight)]
+    assert held
+    for tensor in held:
+        tensor.CopyFrom(from_array(weight * np.float32(1 + 1e-6), tensor.name))
+    onnx.save(model, tmp_path / "off.onnx")
+    maker = making.Maker(pipe, tmp_path / "own", blocks=tapped_copy.write_blocks)
+    maker.own(tmp_path / "off.onnx", told={}, seed=0, count=0, write=tapped_copy.write)
+    own = maker.finish("own").parent
+    ends = ran(own, "off", runner, threads=1)
+    assert (ends.verdict, ends.inside) == (OK, 0), "at its ends alone"
+    found = ran(own, "off", runner)
+    assert (found.verdict, found.tap) == (DRIFT, "block 0, norm1, by itself") and found.inside >= 3
+    assert found.ratio > found.limit
 
 
 def test_a_fault_in_one_token_is_a_drift(folder):

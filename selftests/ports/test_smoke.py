@@ -127,7 +127,7 @@ def test_a_port_of_features_is_held_by_what_the_whole_model_returns(run_pytest, 
     )
     asked = ("--stage", spoiled(tmp_path, lines))
     shown = run_pytest(*asked, "-k", "vits16 and mine")
-    assert shown.code == 0 and " 12 passed" in shown.out, shown.out
+    assert shown.code == 0 and " 13 passed" in shown.out, shown.out
     assert "mine shows what the whole model returns (an exported file): that alone" in shown.out
     found = reader.read(tmp_path / "report").found
     assert {m.tap for m in found} == {"cls", "pooled"} and len({m.input for m in found}) > 2
