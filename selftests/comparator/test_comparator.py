@@ -101,7 +101,7 @@ def test_what_was_declared_and_not_compared_fails():
 def test_where_nothing_was_compared_everything_is_missing():
     one = comparator("outputs")
     one.begin(Made(DRAWN))
-    with pytest.raises(Departure, match="declared and not compared on .*: everything"):
+    with pytest.raises(Departure, match=r"declared and not compared on .*: everything"):
         one.hold()
 
 
@@ -235,7 +235,7 @@ def test_what_a_relation_finds_by_itself_fails_with_answers_that_agree():
 
 
 def test_a_published_figure_that_is_not_returned_is_missing():
-    with pytest.raises(Departure, match="cls .*absent"):
+    with pytest.raises(Departure, match=r"cls .*absent"):
         related(
             comparator("relation"), lambda shown: {k: shown[k] for k in shown if k != "cls"}
         ).hold()

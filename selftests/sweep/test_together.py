@@ -63,7 +63,7 @@ def test_isolated_each_place_is_given_meta_s_values_and_chained_the_stage_s_own(
     reference = Made(DRAWN)
     blocks, chain = (member(reference, one, off=BLOCKS[0]) for one in ("blocks", "chain"))
     assert together(blocks, [chain], reference) == []
-    for one, where in ((blocks, {"block 0"}), (chain, {"block 0", "block 1", "block 2", "head"})):
+    for one in (blocks, chain):
         taken = one.comparator
         with pytest.raises(Departure, match="block 0"):
             taken.hold()
