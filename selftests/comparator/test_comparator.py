@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from dinov3_parity.parity.comparator import (
     ATTEMPTS,
+    GATE_COSINE,
+    GATE_MAX_ABS,
     Comparator,
     Departure,
+    Gate,
     hold_published,
     published_gate,
 )
@@ -277,9 +280,11 @@ def test_each_figure_of_the_published_gate_can_refuse():
     off = lambda by, of=1: np.float32(meta * of + by * (np.arange(1000) == 1))
     assert published_gate(off(0.99e-5), meta).passed
     assert not published_gate(off(1.01e-5), meta).passed
-    small = np.float32(1e-4)
-    turned = published_gate(np.float32(off(2e-3) * small), np.float32(meta * small))
-    assert turned.max_abs < 1e-5 and not turned.passed  # of small values the cosine tells
+    # Of small values the cosine tells, and of one image among others, too.
+    both, small = np.concatenate([meta, meta]), np.float32(1e-4)
+    turned = published_gate(np.concatenate([meta, off(2e-3)]) * small, both * small)
+    assert turned.max_abs < 1e-5 and not turned.passed
+    assert not Gate(GATE_COSINE, 0.0).passed and not Gate(1.0, GATE_MAX_ABS).passed
 
 
 def test_taps_that_are_known_to_depart_are_told_to_the_gate_after_them():
