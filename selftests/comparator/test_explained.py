@@ -1,4 +1,4 @@
-"""What a comparison that departs is told with: its mistake, its operator, its picture, where inside it erred."""
+"""What departs is told with its mistake, its operator, its picture, and where inside it erred."""
 
 import pytest
 from dinov3_parity.parity.comparator import ASKED, Comparator, Departure

@@ -20,7 +20,7 @@ from dinov3_parity.parity.yardstick import standard
 VITS16 = VARIANTS["vits16"]
 HEAD = VIT.places(VITS16)[-1]
 DRAWN = Input(2, (2, 8), seed=1)
-LAST = next(iter(sources(VITS16)))
+LAST, BEFORE = list(sources(VITS16))[:2]
 SHAPES = {"tokens": (2, 21, 384), "cls": (2, 384), "map": (2, 384, 2, 8), "pooled": (2, 384)}
 
 
@@ -33,7 +33,7 @@ def standards():
     )
     taken = {
         "norm": lambda x: x, "cls": lambda x: x[:, 0], "registers": lambda x: x[:, 1:5],
-        "patches": lambda x: x[:, 5:], "pooled": lambda x: x[:, 5:].mean(1),
+        "patches": lambda x: x[:, 5:], "pooled": lambda x: x[:, 5:].mean(1), "output": lambda x: x,
     }  # fmt: skip
     for tap, take in taken.items():
         made[tap] = standard(VIT.taps[tap], take(truth), {"meta": take(meta), "twin": take(twin)})
@@ -94,6 +94,23 @@ def test_each_piece_can_fail(key):
     for values, words in ((without, "absent"), (wrong, "times the rounding floor")):
         with pytest.raises(Departure, match=words):
             compared(values, plain()).hold()
+
+
+def test_what_is_wrong_of_a_place_is_not_forgotten_at_the_next():
+    at = Layout(VITS16.prefix, DRAWN.grid)
+    ((part, _),) = assumed("hidden", SHAPES["tokens"], at, BEFORE).parts
+    (piece,) = part.pieces()
+    known = plain() | {piece.key: piece}
+    contract = {(CHAINED, piece.place): (piece.key,), (CHAINED, HEAD): tuple(plain())}
+    one = OutputComparator(
+        VITS16, "file", "outputs", "", contract, lambda found: None, pieces=known
+    )
+    one.begin(Made(VITS16, DRAWN))
+    one.compare(piece.place, {piece.key: 1.001 * standards()["output"].meta})
+    one.compare(HEAD, shown())
+    assert one.accounts[0].compared == len(known)
+    with pytest.raises(Departure, match="block 11, output"):
+        one.hold()
 
 
 def test_a_form_that_nobody_knows_is_a_departure():

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
+from dinov3_parity.fixtures.reference import local
+from dinov3_parity.fixtures.reference.computed import Computed
 from dinov3_parity.fixtures.sweep.resume_point import ResumePoint
 from dinov3_parity.fixtures.sweep.sweep import Member, together
 from dinov3_parity.parity.comparator import Comparator, Departure
 from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.records.contract import declared
-from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED, LOCAL
 
 from selftests.support.references import PLACES, SMALL, Made, metas
 
@@ -99,6 +102,7 @@ def test_who_cannot_go_on_is_left_behind_and_tells_so_itself():
     right, wrong = member(reference, "blocks"), member(reference, "blocks", fails=BLOCKS[1])
     other = member(reference, "chain")
     assert together(right, [wrong, other], reference) == [wrong]
+    assert wrong.stage.asked == BLOCKS[:1] and not wrong.comparator.accounts[0].failure
     right.comparator.hold()
     other.comparator.hold()
     with pytest.raises(RuntimeError, match="no block 1"):
@@ -110,20 +114,18 @@ def test_a_pass_that_was_interrupted_is_taken_up_where_it_stood(tmp_path):
     reference.handed_on = lambda done: {"meta": np.zeros(1, np.float32)}
     taken_up = []
     reference.go_on = lambda done, runs: taken_up.append((done, sorted(runs)))
-    for contract in ("reference", "chain"):
-        with pytest.raises(RuntimeError, match="no block 2"):
-            together(
-                member(reference, contract, fails=BLOCKS[2], off=EMBED), [], reference,
-                resume_point=point,
-            )  # fmt: skip
+    for contract, k in (("reference", 1), ("chain", 2)):
+        with pytest.raises(RuntimeError, match=f"no block {k}"):
+            stopped = member(reference, contract, fails=BLOCKS[k], off=EMBED)
+            together(stopped, [], reference, resume_point=point)
         again = member(reference, contract, off=EMBED)
         together(again, [], reference, resume_point=point)
         (account,) = again.comparator.accounts
         assert account.compared == account.declared
-        assert set(again.stage.asked) == {BLOCKS[2], HEAD}
+        assert set(again.stage.asked) == {*BLOCKS[k:], HEAD}
         with pytest.raises(Departure, match="block 0" if contract == "chain" else "patch_embed"):
             again.comparator.hold()
-        assert taken_up.pop() == (3, ["meta"]) and not taken_up
+        assert taken_up.pop() == (1 + k, ["meta"]) and not taken_up
         assert point.found() is None
 
 
@@ -136,3 +138,34 @@ def test_what_others_left_is_no_place_to_go_on_from(tmp_path):
     together(one, [], reference, resume_point=point)
     assert one.stage.asked == BLOCKS
     assert {mode for mode, _ in one.comparator.declared} == {ISOLATED} != {CHAINED}
+
+
+class Operations:
+    """A stage that shows what Meta computes of the values that an operation is given; one it cannot be
+    given."""
+
+    def __init__(self, reference, off=""):
+        self.reference, self.off, self.checkpoint = reference, off, Synthetic(SMALL)
+        self.given = {}
+
+    def gives(self, place, tap):
+        return tap != "ls1"
+
+    def local(self, place, state, given):
+        self.given[place] = set(given)
+        taps = [tap.name for tap in self.reference.family.of_part(place.part, SMALL)]
+        made = local.standards(self.checkpoint, self.reference, place, given, taps)
+        wrong = np.float32(1.01)
+        return {tap: one.meta * (wrong if tap == self.off else 1) for tap, one in made.items()}
+
+
+def test_each_operation_is_given_meta_s_values_and_a_wrong_one_is_wrong_alone():
+    reference = Computed(SMALL, Synthetic(SMALL), DRAWN)
+    one, found = member(reference, "operations"), []
+    one.stage, one.comparator.record = Operations(reference, "norm1"), found.extend
+    one.comparator.declared = {(LOCAL, BLOCKS[0]): one.comparator.declared[LOCAL, BLOCKS[0]]}
+    together(one, [], reference)
+    assert [m.tap for m in found if m.failed] == ["norm1"]
+    assert len(found) == one.comparator.accounts[0].declared
+    taps = {tap.name for tap in reference.family.of_part("block", SMALL)}
+    assert one.stage.given[BLOCKS[0]] == taps - {"ls1"} | {"rope.sin", "rope.cos"}
