@@ -274,3 +274,19 @@ def test_what_is_listed_is_meant_by_the_published_gate_also_within_its_limit():
     assert not deviations.listed(within, [replace(ENTRY, stages=["another"])])
     past = replace(ENTRY, stages=[within.stage], expired="it is until 2020-01-01")
     assert not deviations.listed(within, [past])
+
+
+def test_what_is_computed_from_several_places_is_known_from_the_first_of_them_on():
+    entry = replace(ENTRY, places=["block 5", "block 3"])
+    out = {i: taken("ffn.out", 200.0, i, "mine") for i in (2, 3, 4, 5, 9)}
+    assert [bool(known(m, entry).known) for m in out.values()] == [False, True, True, True, True]
+    assert all(known(m).known for m in out.values())  # of an entry without places all are
+
+
+def test_a_list_that_is_given_is_what_counts(tmp_path):
+    (entry,) = deviations.given(written(tmp_path, WHOLE))
+    assert entry.downstream == {"ffn.out": 300.0}
+    for strange in ('["ffn.out"]', "300", '"ffn.out"'):
+        text = WHOLE.replace("[deviation.downstream]\n", "").replace('"ffn.out" = 300', "")
+        with pytest.raises(ParityError, match="downstream = .* is not a table of taps"):
+            deviations.given(written(tmp_path, f"{text}\ndownstream = {strange}"))

@@ -355,3 +355,9 @@ def test_a_number_is_no_repetition_of_what_has_none(name):
 def test_a_ratio_that_is_off_by_just_what_it_may_be_is_repeated():
     found = by_stage([*block("equimo", norm1=9.0), *block("mapped", norm1=13.0)])
     assert found["mapped"].verdict == REPEATS
+
+
+def test_a_test_that_says_it_departs_of_what_no_record_shows_is_told():
+    about = {"variant": "vits16", "stage": "equimo", "ratio": 7.0, "limit": 4.0}
+    told = run(block("equimo"), tests=[failed("E  departs", **about)])
+    assert (told.word, told.broken) == (DEPARTS, ["test_conversion.py::bits[x]: departs"])

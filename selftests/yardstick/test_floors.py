@@ -93,7 +93,9 @@ def test_at_each_token_a_widened_floor_is_that_of_the_worst_run_there():
 
 
 def test_a_floor_grows_with_the_scale_of_a_token():
-    truth = np.random.default_rng(0).standard_normal((1, 20, 64)) * np.r_[[8.0], [1.0] * 19][:, None]
+    truth = (
+        np.random.default_rng(0).standard_normal((1, 20, 64)) * np.r_[[8.0], [1.0] * 19][:, None]
+    )
     off = lambda seed, by: np.float32(
         truth * (1 + by * np.random.default_rng(seed).standard_normal(truth.shape))
     )
