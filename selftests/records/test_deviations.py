@@ -290,3 +290,31 @@ def test_a_list_that_is_given_is_what_counts(tmp_path):
         text = WHOLE.replace("[deviation.downstream]\n", "").replace('"ffn.out" = 300', "")
         with pytest.raises(ParityError, match="downstream = .* is not a table of taps"):
             deviations.given(written(tmp_path, f"{text}\ndownstream = {strange}"))
+
+
+@pytest.mark.parametrize(
+    ("tap", "downstream", "fits"),
+    [
+        ("ffn.hidden", "norm1", True), ("rope.sin", "patch_embed", False), ("rope.sin", "norm1", True),
+        ("patch_embed", "tokens", True), ("cls", "pooled", False), ("cls", "output", False),
+    ],
+)  # fmt: skip
+def test_downstream_is_what_comes_after_in_the_chain_of_blocks_or_is_computed_from_it(
+    tmp_path, tap, downstream, fits
+):
+    text = WHOLE.replace("ffn.hidden", tap).replace("ffn.out", downstream)
+    text = re.sub("place = .*", "", text)
+    if fits:
+        assert deviations.load(written(tmp_path, text))[0].downstream == {downstream: 300.0}
+    else:
+        with pytest.raises(
+            ParityError, match=re.escape(f"{downstream} is not computed from {tap}")
+        ):
+            deviations.load(written(tmp_path, text))
+
+
+def test_a_ceiling_is_above_the_smaller_of_a_tap_s_limits(tmp_path):
+    with pytest.raises(ParityError, match="within its limit, 3 and of one token 4"):
+        deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 3.0")))
+    (entry,) = deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 3.1")))
+    assert entry.ceiling == 3.1

@@ -18,14 +18,16 @@ def run(size, token=..., more=0.0):
     return np.float32(made)
 
 
-KNOWN = standard(OUTPUT, ONES, {"meta": run(1e-6), "twin": run(1e-6, 3, 8e-6)})
+@pytest.fixture
+def known():
+    return standard(OUTPUT, ONES, {"meta": run(1e-6), "twin": run(1e-6, 3, 8e-6)})
 
 
-def test_the_floor_of_a_token_is_that_of_its_worst_run():
-    floors = KNOWN.floor.tokens[0]
+def test_the_floor_of_a_token_is_that_of_its_worst_run(known):
+    floors = known.floor.tokens[0]
     assert floors[3] == pytest.approx(8e-6, rel=0.05)
     others = np.delete(floors, 3)
-    assert others == pytest.approx(KNOWN.floor.value, rel=0.01) and KNOWN.floor.setter == "twin"
+    assert others == pytest.approx(known.floor.value, rel=0.01) and known.floor.setter == "twin"
 
 
 @pytest.mark.parametrize(
@@ -35,8 +37,10 @@ def test_the_floor_of_a_token_is_that_of_its_worst_run():
         (1.0, np.nan, False), (29.0, 1.0, False), (1.0, 39.0, False),
     ],
 )  # fmt: skip
-def test_both_ratios_are_held_and_a_limit_is_the_last_that_passes(ratio, token_ratio, passed):
-    found = replace(compare(KNOWN, KNOWN.meta), ratio=ratio, token_ratio=token_ratio)
+def test_both_ratios_are_held_and_a_limit_is_the_last_that_passes(
+    known, ratio, token_ratio, passed
+):
+    found = replace(compare(known, known.meta), ratio=ratio, token_ratio=token_ratio)
     assert (found.limit, found.token_limit) == (3.0, 4.0)
     assert found.passed == passed
     assert not replace(found, problem="why").passed
@@ -55,19 +59,19 @@ def test_what_is_constant_is_told_and_what_begins_and_ends_alike_is_not():
     assert compare(standard(OUTPUT, one, {"meta": np.float32(one)}), np.float32(one)).passed
 
 
-def test_where_values_are_not_finite_is_told():
-    wrong = KNOWN.meta.copy()
+def test_where_values_are_not_finite_is_told(known):
+    wrong = known.meta.copy()
     wrong[0, 4, 5:7] = np.nan, np.inf
-    told = compare(KNOWN, wrong).problem
+    told = compare(known, wrong).problem
     assert told == "not finite at 2 of 80 places, the first at (0, 4, 5)"
 
 
 @pytest.mark.parametrize("token", [0, 9])
-def test_an_error_whose_square_is_beyond_float32_has_a_ratio(token):
-    wrong = KNOWN.meta.copy()
+def test_an_error_whose_square_is_beyond_float32_has_a_ratio(known, token):
+    wrong = known.meta.copy()
     wrong[0, token] = 1e30
-    found = compare(KNOWN, wrong)
-    assert found.ratio == pytest.approx(1e30 / 10**0.5 / KNOWN.floor.value, rel=1e-3)
+    found = compare(known, wrong)
+    assert found.ratio == pytest.approx(1e30 / 10**0.5 / known.floor.value, rel=1e-3)
     assert found.token == (0, token) and not found.passed
     assert abs(found.cosine) <= 1.001
 
@@ -76,19 +80,19 @@ def test_nothing_has_no_error():
     assert rms(np.zeros(0)) == 0.0
 
 
-def test_a_floor_is_widened_by_the_worst_of_other_runs():
+def test_a_floor_is_widened_by_the_worst_of_other_runs(known):
     for runs in ([run(1e-5), run(2e-5)], [run(2e-5), run(1e-5)], [run(2e-5), run(np.nan)]):
-        wider = widened(KNOWN, "bfloat16", runs).floor
+        wider = widened(known, "bfloat16", runs).floor
         assert wider.value == pytest.approx(2e-5, rel=0.01) and wider.setter == "bfloat16"
-        assert wider.alone == KNOWN.floor.alone
+        assert wider.alone == known.floor.alone
         assert wider.tokens == pytest.approx(2e-5, rel=0.01)
 
 
-def test_at_each_token_a_widened_floor_is_that_of_the_worst_run_there():
-    wider = widened(KNOWN, "bfloat16", [run(1e-6, 5, 9e-5), run(2e-6)]).floor
+def test_at_each_token_a_widened_floor_is_that_of_the_worst_run_there(known):
+    wider = widened(known, "bfloat16", [run(1e-6, 5, 9e-5), run(2e-6)]).floor
     assert wider.tokens[0, 5] == pytest.approx(9e-5, rel=0.05)
     assert np.delete(wider.tokens[0], 5) == pytest.approx(wider.value, rel=0.01)
-    once_more = widened(replace(KNOWN, floor=wider), "wider still", [run(5e-5)]).floor
+    once_more = widened(replace(known, floor=wider), "wider still", [run(5e-5)]).floor
     assert once_more.tokens[0, 5] == wider.tokens[0, 5]
 
 
@@ -106,12 +110,12 @@ def test_a_floor_grows_with_the_scale_of_a_token():
         assert floor.tokens[0, 1] < 0.3 * floor.tokens[0, 0]
 
 
-def test_runs_that_are_better_or_say_nothing_widen_no_floor():
+def test_runs_that_are_better_or_say_nothing_widen_no_floor(known):
     for runs in ([], [run(np.nan)], [run(1e-7)], [run(1e-6)], [np.float32(ONES * np.inf)]):
-        assert widened(KNOWN, "bfloat16", runs) is KNOWN
+        assert widened(known, "bfloat16", runs) is known
     part = run(2e-5)
     part[0, 0, 0] = np.nan  # one number that is none makes a run none
-    assert widened(KNOWN, "bfloat16", [part]) is KNOWN
+    assert widened(known, "bfloat16", [part]) is known
 
 
 def test_of_zeros_a_widened_floor_is_the_error():
