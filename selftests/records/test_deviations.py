@@ -93,6 +93,8 @@ def test_what_holds_is_no_departure_and_an_earlier_judgement_is_forgotten():
     assert known(taken("ffn.hidden", 0.9, stage="mine")).ceiling is None
     listed = known(HIDDEN)
     assert judged(listed, []) == HIDDEN
+    worse = taken("ffn.hidden", 701.0, stage="mine")
+    assert judged(known(worse), []) == worse
 
 
 def test_the_first_divergence_is_of_what_is_not_known():
@@ -288,7 +290,7 @@ def test_a_list_that_is_given_is_what_counts(tmp_path):
     assert entry.downstream == {"ffn.out": 300.0}
     for strange in ('["ffn.out"]', "300", '"ffn.out"'):
         text = WHOLE.replace("[deviation.downstream]\n", "").replace('"ffn.out" = 300', "")
-        with pytest.raises(ParityError, match="downstream = .* is not a table of taps"):
+        with pytest.raises(ParityError, match=r"downstream = .* is not a table of taps"):
             deviations.given(written(tmp_path, f"{text}\ndownstream = {strange}"))
 
 
@@ -318,3 +320,14 @@ def test_a_ceiling_is_above_the_smaller_of_a_tap_s_limits(tmp_path):
         deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 3.0")))
     (entry,) = deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 3.1")))
     assert entry.ceiling == 3.1
+
+
+def test_of_several_entries_about_a_tap_the_largest_ceiling_that_counts_is_known():
+    small, over = replace(ENTRY, ceiling=600.0), replace(ENTRY, ceiling=9000.0, expired="it is")
+    for entries in ([ENTRY, small], [small, ENTRY], [over, ENTRY], [ENTRY, small, over]):
+        assert known(HIDDEN, *entries).ceiling == 700.0 and known(HIDDEN, *entries).known
+        worse = known(taken("ffn.hidden", 701.0, stage="mine"), *entries)
+        assert worse.failed and worse.ceiling == 700.0
+    assert known(HIDDEN, over).failed and known(HIDDEN, over).ceiling == 9000.0
+    another = replace(ENTRY, stages=["another"])
+    assert deviations.listed(HIDDEN, [another, ENTRY]) and deviations.listed(HIDDEN, [ENTRY, over])

@@ -97,16 +97,15 @@ def test_at_each_token_a_widened_floor_is_that_of_the_worst_run_there(known):
 
 
 def test_a_floor_grows_with_the_scale_of_a_token():
-    truth = (
-        np.random.default_rng(0).standard_normal((1, 20, 64)) * np.r_[[8.0], [1.0] * 19][:, None]
-    )
+    sizes = np.r_[[400.0], [50.0] * 19][:, None]
+    truth = np.random.default_rng(0).standard_normal((1, 20, 64)) * sizes
     off = lambda seed, by: np.float32(
         truth * (1 + by * np.random.default_rng(seed).standard_normal(truth.shape))
     )
     known = standard(OUTPUT, truth, {"meta": off(1, 1e-7)})
     for floor in (known.floor, widened(known, "bfloat16", [off(2, 1e-3)]).floor):
         least = floor.value * rms(truth[0, 0]) / rms(truth)
-        assert floor.tokens[0, 0] >= 0.99 * least
+        assert 0.99 * least <= floor.tokens[0, 0] <= 1.5 * least
         assert floor.tokens[0, 1] < 0.3 * floor.tokens[0, 0]
 
 
