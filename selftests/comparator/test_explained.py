@@ -73,6 +73,18 @@ def test_a_failure_has_a_picture_of_where_it_departs():
     assert plain == ""
 
 
+def test_the_picture_is_of_the_first_place_that_departs():
+    one = Comparator(SMALL, "mine", "blocks", "", declared("blocks", SMALL), lambda found: None)
+    reference, pictures = Made(DRAWN), []
+    one.begin(reference)
+    for place, by in zip(PLACES[1:4], (1.0, 1.001, 1.1), strict=True):
+        shown = metas(reference, place)
+        shown["norm1"] *= by
+        one.compare(place, shown)
+        pictures.append(one.picture)
+    assert pictures[0] == "" != pictures[1] == pictures[2]
+
+
 def test_where_inside_it_erred_is_kept_of_what_is_stronger_than_all_before():
     found, _, _ = compared(inputs=4)
     strongest = {}
@@ -94,5 +106,7 @@ def test_what_a_relation_finds_is_no_mistake_of_the_catalogue():
     one.relate("twice", reference, Outcome({tap: 1.001 * x for tap, x in first.items()}, first))
     with pytest.raises(Departure):
         one.hold()
-    assert not asked and not any(m.like or m.node or m.breakdown for m in found)
+    assert (
+        not asked and one.picture == "" and not any(m.like or m.node or m.breakdown for m in found)
+    )
     assert {m.mode for m in found} == {CHAINED} and {m.relation for m in found} == {"twice"}

@@ -331,3 +331,18 @@ def test_of_several_entries_about_a_tap_the_largest_ceiling_that_counts_is_known
     assert known(HIDDEN, over).failed and known(HIDDEN, over).ceiling == 9000.0
     another = replace(ENTRY, stages=["another"])
     assert deviations.listed(HIDDEN, [another, ENTRY]) and deviations.listed(HIDDEN, [ENTRY, over])
+
+
+def test_an_expired_entry_counts_nothing_that_another_explains_and_is_deleted_where_it_is_gone():
+    over = replace(ENTRY, expired="it is until 2020-01-01, which has passed")
+    old, new = tallies([over, ENTRY], [known(HIDDEN, over, ENTRY)])
+    assert (old.known, len(new.known)) == ([], 1) and "has expired" in old.stale[0]
+    (gone,) = tallies([over], [taken("ffn.hidden", 0.9, stage="mine")])
+    assert len(gone.stale) == 1 and "no longer departs" in gone.stale[0]
+
+
+def test_of_what_an_entry_explains_the_nearest_to_its_ceiling_is_told():
+    near, far = replace(HIDDEN, seed=3), taken("ffn.hidden", 70.0, stage="mine")
+    for found in ([near, far], [far, near]):
+        (one,) = tallies([ENTRY], [known(m) for m in found])
+        assert one.strongest == [known(near)] and "630 times" in one.words
