@@ -10,7 +10,16 @@ _MEASURES = tuple(
 )
 _RECORDS = tuple(
     f"selftests/records/test_{name}.py"
-    for name in ("deviations", "divergence", "joining", "lines", "measurement", "reading", "stages")
+    for name in (
+        "deviations",
+        "divergence",
+        "joining",
+        "lines",
+        "measurement",
+        "policy",
+        "reading",
+        "stages",
+    )
 )
 _VERDICTS = (
     "selftests/pytest_plugin/test_outcomes.py",

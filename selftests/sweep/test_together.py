@@ -129,6 +129,23 @@ def test_a_pass_that_was_interrupted_is_taken_up_where_it_stood(tmp_path):
         assert point.found() is None
 
 
+def test_a_chain_goes_on_with_what_it_had_handed_on(tmp_path):
+    reference, point = Made(DRAWN), ResumePoint(tmp_path / "mark")
+    reference.handed_on = lambda done: {"meta": np.zeros(1, np.float32)}
+    reference.go_on = lambda done, runs: None
+    members = lambda **stage: [
+        member(reference, "chain", "one", **stage), member(reference, "chain", "other")
+    ]  # fmt: skip
+    with pytest.raises(RuntimeError):
+        leader, other = members(fails=BLOCKS[2])
+        together(leader, [other], reference, resume_point=point)
+    leader, other = members()
+    together(leader, [other], reference, resume_point=point)
+    for one in (leader, other):
+        one.comparator.hold()
+        assert one.stage.asked == [BLOCKS[2], HEAD]
+
+
 def test_what_others_left_is_no_place_to_go_on_from(tmp_path):
     reference, point = Made(DRAWN), ResumePoint(tmp_path / "mark")
     reference.handed_on = lambda done: {"meta": np.zeros(1, np.float32)}
