@@ -100,6 +100,7 @@ def test_what_a_relation_finds_is_no_mistake_of_the_catalogue():
     one = Comparator(
         SMALL, "mine", "metamorphic", "", declared("relation", SMALL), found.extend,
         alike=lambda *about: asked.append(about) or "a mistake",
+        named=lambda place, tap: "an operator",
     )  # fmt: skip
     reference = Made(DRAWN)
     first = metas(reference, HEAD)

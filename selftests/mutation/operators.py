@@ -36,7 +36,7 @@ _WORDS = {"annotation", "returns", "decorator_list", "exc", "msg", "type_params"
 
 
 #: Keywords that say how a record is made or shown, and that lengths agree.
-_MANNER = {"compare", "frozen", "init", "kw_only", "repr", "strict"}
+_MANNER = {"compare", "frozen", "gc", "init", "kw_only", "repr", "strict"}
 
 
 @dataclass(frozen=True)

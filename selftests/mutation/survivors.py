@@ -21,10 +21,13 @@ class Survivor:
 
 
 YARDSTICK, COMPARATOR = "parity/yardstick.py", "parity/comparator.py"
+SWEEP, DIVERGENCE = "fixtures/sweep/sweep.py", "parity/records/divergence.py"
+VERDICT = "reports/texts/verdict.py"
 
 _UNIT = "a unit keeps squares in range, and no more"
 _LENGTH = "another way to the same length, for the cosine"
 _WORDS = "it is in words alone"
+_COST = "to whom the time of a pass is put down"
 _TIME = "it saves time alone"
 
 #: Of each the reason.
@@ -56,7 +59,27 @@ _ROWS = (
     ),
     (COMPARATOR, "Comparator._depart", "True", "False", _WORDS),
     (COMPARATOR, "_broken_down", "record.problem or record.breakdown", "record.problem", _TIME),
+    (COMPARATOR, "Comparator.compare", "1.0", "10.0", "both are below every strength"),
     (COMPARATOR, "published_gate", "-1", "1", "the last of two axes"),
+    (SWEEP, "Member._follow", "not (handed_on or wanted)", "False", _TIME),
+    (SWEEP, "together", "log or CostRecorder()", "CostRecorder()", _COST),
+    (
+        SWEEP, "together",
+        "any((member.comparator.wants(mode, place) for member in (leader, *others)))", "True", _TIME,
+    ),
+    (SWEEP, "together", "(leader, *others)", "list((leader, *others))[:-1]", _COST),
+    (SWEEP, "together", "reference.rest()", "pass", "it saves memory alone"),
+    (
+        SWEEP, "together", "resume_point and (not lost) and (place != reference.places[-1])",
+        "resume_point and (not lost)", "a mark of the last place is removed at once",
+    ),
+    (DIVERGENCE, "", "8", "9", _WORDS),
+    (VERDICT, "", "1000", "1001", _WORDS),
+    (
+        VERDICT, "_exit",
+        "ended and verdict.edges and (verdict.word in (DEPARTS, INCOMPLETE, OUTDATED))",
+        "ended and verdict.edges", "with edges there is no other word",
+    ),
 )  # fmt: skip
 
 #: Why each changes no verdict.
