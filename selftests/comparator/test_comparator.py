@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dinov3_parity.parity import relations
 from dinov3_parity.parity.comparator import (
     ATTEMPTS,
     GATE_COSINE,
@@ -248,6 +249,16 @@ def test_a_model_that_is_not_meta_and_of_no_shape_of_its_tables_may_agree_with_i
     first["pooled"] = first["pooled"][:, :7]
     one.relate("twice", reference, Outcome(first, first))
     one.hold()
+
+
+def test_two_answers_may_differ_by_what_two_honest_runs_do():
+    """Each is within the floor of the truth, so they are within √2 floors of one another."""
+    known = Made(DRAWN).part(HEAD)["cls"]
+    both = relations.standards({"cls": known.meta + 1}, {"cls": known})["cls"]
+    assert both.floor.value == pytest.approx(2**0.5 * known.floor.value)
+    assert both.floor.alone == pytest.approx(2**0.5 * known.floor.alone)
+    assert both.floor.tokens == pytest.approx(2**0.5 * known.floor.tokens)
+    assert (both.truth == known.meta + 1).all() and both.scale == known.scale
 
 
 def test_what_a_relation_finds_by_itself_fails_with_answers_that_agree():

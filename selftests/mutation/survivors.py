@@ -74,6 +74,11 @@ _ROWS = (
         "resume_point and (not lost)", "a mark of the last place is removed at once",
     ),
     (DIVERGENCE, "", "8", "9", _WORDS),
+    (
+        "reports/verdicts.py", "Edge", "0", "1",
+        "what every edge of a run is given, where it has none",
+    ),
+    ("reports/verdicts.py", "_compared", "0", "1", "a ratio is told with its limit"),
     (VERDICT, "", "1000", "1001", _WORDS),
     (
         VERDICT, "_exit",

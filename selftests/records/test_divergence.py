@@ -81,8 +81,9 @@ def test_of_operations_held_alone_the_earliest_is_named_and_every_other_is_told_
         taken(tap, ratio, block, mode=LOCAL), **more
     )
     found = divergence.first([
-        local("output", 500.0), local("attn.k", 700.0), local("attn.q", 50.0), local("attn.k", 7.0, 2), local("attn.q", 60.0),
-        local("attn.k", 9.0, 2), local("attn.k", 8.0, 2), local("norm1", 0.9),
+        local("output", 500.0), local("attn.k", 700.0), local("attn.q", 50.0),
+        local("attn.k", 7.0, 2), local("attn.q", 60.0), local("attn.k", 9.0, 2),
+        local("attn.k", 8.0, 2), local("norm1", 0.9),
     ])  # fmt: skip
     assert (found.worst.tap, found.worst.ratio, found.parallel) == ("attn.q", 60.0, ())
     assert [(m.where, m.ratio) for m in found.others] == [

@@ -327,6 +327,8 @@ def test_every_comparison_has_a_say_the_first_as_the_last(turned):
     assert (edge.divergence.inputs, edge.divergence.failing) == (1, 1)
     (edge,) = edges(order([*rest, *listed(departs)]))
     assert (edge.verdict, edge.known, edge.failed) == (KNOWN, 1, 0)
+    (edge,) = edges(order([taken("attn.k", 70.0), taken("attn.k_proj", 0.9)]))
+    assert [m.tap for m in edge.divergence.clean] == ["attn.k_proj"]
     found = by_stage(order([*wrong("equimo"), *wrong("mapped", norm1=900.0)]))
     assert found["mapped"].verdict == DEPARTS and found["mapped"].divergence.worst.tap == "norm1"
     some = [replace(m, stage="mapped", parent="equimo") for m in departs]
@@ -361,3 +363,16 @@ def test_a_test_that_says_it_departs_of_what_no_record_shows_is_told():
     about = {"variant": "vits16", "stage": "equimo", "ratio": 7.0, "limit": 4.0}
     told = run(block("equimo"), tests=[failed("E  departs", **about)])
     assert (told.word, told.broken) == (DEPARTS, ["test_conversion.py::bits[x]: departs"])
+
+
+def test_a_test_that_broke_before_it_compared_is_told_beside_an_edge_that_departs():
+    told = run(
+        wrong("equimo"), tests=[failed("E  OSError: gone", variant="vits16", stage="equimo")]
+    )
+    assert told.broken == ["test_conversion.py::bits[x]: OSError: gone"]
+
+
+def test_outputs_that_nothing_can_be_compared_with_are_told():
+    stages = {"vits16 equimo": {"runtime": "x"}, "vits16 file": {"not_compared": "output y"}}
+    told = run(block("equimo"), stages=stages)
+    assert told.uncompared == ["output y"] and told.headline.endswith("; not compared: output y")
