@@ -79,6 +79,10 @@ _ROWS = (
         "what every edge of a run is given, where it has none",
     ),
     ("reports/verdicts.py", "_compared", "0", "1", "a ratio is told with its limit"),
+    (
+        "parity/records/stages.py", "ordered", "name not in known", "True",
+        "records and run.json name the same parents",
+    ),
     (VERDICT, "", "1000", "1001", _WORDS),
     (
         VERDICT, "_exit",

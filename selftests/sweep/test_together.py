@@ -1,5 +1,7 @@
 """One pass over a model's places measures what each test declared, fed what its contract says."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
@@ -76,6 +78,13 @@ def test_isolated_each_place_is_given_meta_s_values_and_chained_the_stage_s_own(
     chain.comparator.record = found.extend
     together(chain, [], reference)
     assert {m.place for m in found if m.failed} == {"block 0", "block 1", "block 2", "head"}
+
+
+def test_a_stage_need_not_rest():
+    reference, one = Made(DRAWN), member(Made(DRAWN), "blocks")
+    one.stage = SimpleNamespace(run=one.stage.run)
+    together(one, [], reference)
+    one.comparator.hold()
 
 
 def test_a_reference_s_own_values_are_held_in_both_modes():
