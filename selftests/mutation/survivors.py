@@ -22,6 +22,7 @@ class Survivor:
 
 YARDSTICK, COMPARATOR = "parity/yardstick.py", "parity/comparator.py"
 SWEEP, DIVERGENCE = "fixtures/sweep/sweep.py", "parity/records/divergence.py"
+DEVIATIONS = "parity/records/deviations.py"
 VERDICT = "reports/texts/verdict.py"
 
 _UNIT = "a unit keeps squares in range, and no more"
@@ -83,6 +84,17 @@ _ROWS = (
         "parity/records/stages.py", "ordered", "name not in known", "True",
         "records and run.json name the same parents",
     ),
+    (DEVIATIONS, "_tap", "name in family.taps", "True", "as long as there is one family"),
+    (
+        DEVIATIONS, "_computed_from",
+        "family.parts[tap.part].given and family.parts[tap.part].handed_on",
+        "family.parts[tap.part].given", "a part with what it is given hands it on, too",
+    ),
+    (
+        DEVIATIONS, "Tally.strongest", "m.strain > found[key].strain",
+        "m.strain >= found[key].strain", "of two that are as near either may be told",
+    ),
+    ("parity/relations.py", "", "100", "101", "the seed of other images"),
     (VERDICT, "", "1000", "1001", _WORDS),
     (
         VERDICT, "_exit",
