@@ -55,7 +55,7 @@ def rms_by_token(tap: Tap, values: np.ndarray, unit: float = 1.0) -> np.ndarray:
     with np.errstate(over="ignore"):
         scaled = values * np.float32(1 / max(unit, TINY32))
         np.square(scaled, out=scaled)
-        means = scaled.mean(inside) if inside else scaled
+        means = scaled.mean(inside)
     return np.sqrt(means.astype(np.float64)) * max(unit, TINY32)
 
 
@@ -103,7 +103,7 @@ def standard(tap: Tap, truth: np.ndarray, runs: Mapping[str, np.ndarray]) -> Sta
     scale = rms(scales)
     lower = max(ROUNDING * EPS32 * scale, TINY32)
     by_run = {
-        name: rms_by_token(tap, -rest if run is meta else run - meta - rest, EPS32 * size)
+        name: rms_by_token(tap, rest if run is meta else run - meta - rest, EPS32 * size)
         for name, run in runs.items()
     }
     errors = {name: rms(tokens) for name, tokens in by_run.items()} | {"rounding": lower}
@@ -242,7 +242,8 @@ def compare(standard: Standard, shown: np.ndarray | None) -> Comparison:
 def _length(values: np.ndarray) -> float:
     """Root mean square by a float32 dot product, precise enough for a cosine."""
     flat = values.ravel()
-    square = float(flat @ flat) / flat.size
+    with np.errstate(over="ignore"):  # values beyond 1e19, whose squares float32 has not
+        square = float(flat @ flat) / flat.size
     return square**0.5 if TINY32 < square < np.inf else rms(values)
 
 

@@ -95,7 +95,7 @@ class Deviation(Struct, frozen=True):
         """Whether what a place computes can be of the departure: it does not come before it."""
         order = FAMILIES[m.family].order
         first = min((order(Place.read(place)) for place in self.places), default=())
-        return not first or order(Place.read(m.place)) >= first
+        return order(Place.read(m.place)) >= first
 
 
 def load(path: Path, today: date | None = None) -> list[Deviation]:
@@ -208,7 +208,7 @@ def _expired(until: str, today: date) -> str:
 
 def judged(m: Measurement, entries: Sequence[Deviation]) -> Measurement:
     """A measurement with what the entries know of it, whatever was known of it before."""
-    if m.known or m.ceiling is not None:
+    if m.ceiling is not None:
         m = msgspec.structs.replace(m, known="", ceiling=None)
     if m.passed or m.problem:  # what could not be compared is no departure by a ratio
         return m

@@ -209,7 +209,7 @@ def first(measurements: Iterable[Measurement]) -> Divergence | None:
     root = max(roots, key=lambda name: max(m.strength for m in here if m.tap == name))
     own = [m for m in here if m.tap == root]
     worst = max(own, key=_by_strength)
-    told = [m.like.split(OR) for m in own if m.place == worst.place]
+    told = [m.like.split(OR) for m in own]
     agreed = [name for name in told[0] if all(name in one for one in told)]
     worst = msgspec.structs.replace(worst, like=OR.join(agreed))  # what no input denies
     return Divergence(

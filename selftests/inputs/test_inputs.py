@@ -5,8 +5,9 @@ import importlib
 import numpy as np
 import pytest
 from dinov3_parity.parity.errors import ParityError
+from dinov3_parity.parity.inputs.chosen import TRAPS
 from dinov3_parity.parity.inputs.drawn import CONTENTS, Input, parse
-from dinov3_parity.parity.inputs.strategies import PROFILES, Plan
+from dinov3_parity.parity.inputs.strategies import PROFILES, QUICK_SEED, Plan, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,3 +49,13 @@ def test_a_seed_draws_the_same_whatever_modules_are_loaded(tmp_path, monkeypatch
     importlib.import_module("many_constants")
     assert Plan(every, seed=1, pinned=(), area=400).inputs == before
     assert max(one.seed for one in before) > 9000
+
+
+def test_what_is_pinned_and_what_is_drawn_show_what_one_square_image_hides():
+    """Rows and columns exchanged, an image of a batch mixed up with another, rope that does nothing."""
+    uneven = lambda drawn: 1 < drawn.grid[0] != drawn.grid[1] > 1
+    assert any(uneven(one) and one.batch > 1 for one in TRAPS)
+    for profile, count in (("quick", None), ("thorough", 20)):
+        drawn = [one for one in made(profile, count, QUICK_SEED).inputs if one not in TRAPS]
+        assert any(uneven(one) for one in drawn) and any(one.batch > 1 for one in drawn)
+        assert len({one.content for one in drawn}) > 2

@@ -93,6 +93,8 @@ def test_what_holds_is_no_departure_and_an_earlier_judgement_is_forgotten():
     assert known(taken("ffn.hidden", 0.9, stage="mine")).ceiling is None
     listed = known(HIDDEN)
     assert judged(listed, []) == HIDDEN
+    worse = taken("ffn.hidden", 701.0, stage="mine")
+    assert judged(known(worse), []) == worse
 
 
 def test_the_first_divergence_is_of_what_is_not_known():
@@ -274,3 +276,73 @@ def test_what_is_listed_is_meant_by_the_published_gate_also_within_its_limit():
     assert not deviations.listed(within, [replace(ENTRY, stages=["another"])])
     past = replace(ENTRY, stages=[within.stage], expired="it is until 2020-01-01")
     assert not deviations.listed(within, [past])
+
+
+def test_what_is_computed_from_several_places_is_known_from_the_first_of_them_on():
+    entry = replace(ENTRY, places=["block 5", "block 3"])
+    out = {i: taken("ffn.out", 200.0, i, "mine") for i in (2, 3, 4, 5, 9)}
+    assert [bool(known(m, entry).known) for m in out.values()] == [False, True, True, True, True]
+    assert all(known(m).known for m in out.values())  # of an entry without places all are
+
+
+def test_a_list_that_is_given_is_what_counts(tmp_path):
+    (entry,) = deviations.given(written(tmp_path, WHOLE))
+    assert entry.downstream == {"ffn.out": 300.0}
+    for strange in ('["ffn.out"]', "300", '"ffn.out"'):
+        text = WHOLE.replace("[deviation.downstream]\n", "").replace('"ffn.out" = 300', "")
+        with pytest.raises(ParityError, match=r"downstream = .* is not a table of taps"):
+            deviations.given(written(tmp_path, f"{text}\ndownstream = {strange}"))
+
+
+@pytest.mark.parametrize(
+    ("tap", "downstream", "fits"),
+    [
+        ("ffn.hidden", "norm1", True), ("rope.sin", "patch_embed", False), ("rope.sin", "norm1", True),
+        ("patch_embed", "tokens", True), ("cls", "pooled", False), ("cls", "output", False),
+    ],
+)  # fmt: skip
+def test_downstream_is_what_comes_after_in_the_chain_of_blocks_or_is_computed_from_it(
+    tmp_path, tap, downstream, fits
+):
+    text = WHOLE.replace("ffn.hidden", tap).replace("ffn.out", downstream)
+    text = re.sub("place = .*", "", text)
+    if fits:
+        assert deviations.load(written(tmp_path, text))[0].downstream == {downstream: 300.0}
+    else:
+        with pytest.raises(
+            ParityError, match=re.escape(f"{downstream} is not computed from {tap}")
+        ):
+            deviations.load(written(tmp_path, text))
+
+
+def test_a_ceiling_is_above_the_smaller_of_a_tap_s_limits(tmp_path):
+    with pytest.raises(ParityError, match="within its limit, 3 and of one token 4"):
+        deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 3.0")))
+    (entry,) = deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 3.1")))
+    assert entry.ceiling == 3.1
+
+
+def test_of_several_entries_about_a_tap_the_largest_ceiling_that_counts_is_known():
+    small, over = replace(ENTRY, ceiling=600.0), replace(ENTRY, ceiling=9000.0, expired="it is")
+    for entries in ([ENTRY, small], [small, ENTRY], [over, ENTRY], [ENTRY, small, over]):
+        assert known(HIDDEN, *entries).ceiling == 700.0 and known(HIDDEN, *entries).known
+        worse = known(taken("ffn.hidden", 701.0, stage="mine"), *entries)
+        assert worse.failed and worse.ceiling == 700.0
+    assert known(HIDDEN, over).failed and known(HIDDEN, over).ceiling == 9000.0
+    another = replace(ENTRY, stages=["another"])
+    assert deviations.listed(HIDDEN, [another, ENTRY]) and deviations.listed(HIDDEN, [ENTRY, over])
+
+
+def test_an_expired_entry_counts_nothing_that_another_explains_and_is_deleted_where_it_is_gone():
+    over = replace(ENTRY, expired="it is until 2020-01-01, which has passed")
+    old, new = tallies([over, ENTRY], [known(HIDDEN, over, ENTRY)])
+    assert (old.known, len(new.known)) == ([], 1) and "has expired" in old.stale[0]
+    (gone,) = tallies([over], [taken("ffn.hidden", 0.9, stage="mine")])
+    assert len(gone.stale) == 1 and "no longer departs" in gone.stale[0]
+
+
+def test_of_what_an_entry_explains_the_nearest_to_its_ceiling_is_told():
+    near, far = replace(HIDDEN, seed=3), taken("ffn.hidden", 70.0, stage="mine")
+    for found in ([near, far], [far, near]):
+        (one,) = tallies([ENTRY], [known(m) for m in found])
+        assert one.strongest == [known(near)] and "630 times" in one.words

@@ -47,6 +47,13 @@ def test_a_stage_that_the_pipeline_does_not_name_comes_after_it():
     assert told == ["torch", "left onnx", "port", "port onnx"]
 
 
+def test_the_last_of_the_pipeline_comes_before_what_it_does_not_name():
+    port = replace(of("left"), stage="port", parent="")
+    assert list(edges([port, of("right onnx"), of("torch")], PIPELINE)) == [
+        "torch", "right onnx", "port",
+    ]  # fmt: skip
+
+
 def test_stages_that_derive_from_each_other_are_in_some_order():
     assert sorted(stages.ordered({"a": "b", "b": "a", "c": "c"})) == ["a", "b", "c"]
 

@@ -314,3 +314,65 @@ def test_a_stage_that_fell_short_and_departs_departs():
 def test_nothing_is_not_something_that_holds():
     assert run([]).word == NOTHING
     assert run([], ["lost"]).headline == run([]).headline == "Nothing was compared"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_every_comparison_has_a_say_the_first_as_the_last(turned):
+    order = lambda found: found[::-1] if turned else found
+    rest = [m for m in block("equimo") if m.tap != "norm1"]
+    departs = block("equimo", norm1=900.0)[1:2]
+    assert departs[0].tap == "norm1"
+    (edge,) = edges(order([*rest, *departs]))
+    assert (edge.verdict, edge.failed, edge.strongest.tap) == (DEPARTS, 1, "norm1")
+    assert (edge.divergence.inputs, edge.divergence.failing) == (1, 1)
+    (edge,) = edges(order([*rest, *listed(departs)]))
+    assert (edge.verdict, edge.known, edge.failed) == (KNOWN, 1, 0)
+    (edge,) = edges(order([taken("attn.k", 70.0), taken("attn.k_proj", 0.9)]))
+    assert [m.tap for m in edge.divergence.clean] == ["attn.k_proj"]
+    found = by_stage(order([*wrong("equimo"), *wrong("mapped", norm1=900.0)]))
+    assert found["mapped"].verdict == DEPARTS and found["mapped"].divergence.worst.tap == "norm1"
+    some = [replace(m, stage="mapped", parent="equimo") for m in departs]
+    found = by_stage([*order([*rest, *departs]), *order(some)])
+    assert found["mapped"].verdict == REPEATS
+
+
+def test_a_variant_has_edges_of_the_stages_that_it_was_run_on():
+    other = [replace(m, variant="vitb16") for m in block("mapped")]
+    told = run([*block("equimo"), *other])
+    assert [(edge.variant, edge.stage) for edge in told.edges] == [
+        ("vits16", "equimo"), ("vitb16", "mapped"),
+    ]  # fmt: skip
+    assert [edge.missing for edge in told.edges] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["ratio", "token_ratio"])
+def test_a_number_is_no_repetition_of_what_has_none(name):
+    nothing = [replace(m, **{name: None}) if m.tap == "attn.k" else m for m in wrong("equimo")]
+    found = by_stage([*nothing, *wrong("mapped")])
+    assert found["mapped"].verdict == DEPARTS
+    same = [replace(m, stage="mapped", parent="equimo") for m in nothing]
+    assert by_stage([*nothing, *same])["mapped"].verdict == REPEATS
+
+
+def test_a_ratio_that_is_off_by_just_what_it_may_be_is_repeated():
+    found = by_stage([*block("equimo", norm1=9.0), *block("mapped", norm1=13.0)])
+    assert found["mapped"].verdict == REPEATS
+
+
+def test_a_test_that_says_it_departs_of_what_no_record_shows_is_told():
+    about = {"variant": "vits16", "stage": "equimo", "ratio": 7.0, "limit": 4.0}
+    told = run(block("equimo"), tests=[failed("E  departs", **about)])
+    assert (told.word, told.broken) == (DEPARTS, ["test_conversion.py::bits[x]: departs"])
+
+
+def test_a_test_that_broke_before_it_compared_is_told_beside_an_edge_that_departs():
+    told = run(
+        wrong("equimo"), tests=[failed("E  OSError: gone", variant="vits16", stage="equimo")]
+    )
+    assert told.broken == ["test_conversion.py::bits[x]: OSError: gone"]
+
+
+def test_outputs_that_nothing_can_be_compared_with_are_told():
+    stages = {"vits16 equimo": {"runtime": "x"}, "vits16 file": {"not_compared": "output y"}}
+    told = run(block("equimo"), stages=stages)
+    assert told.uncompared == ["output y"] and told.headline.endswith("; not compared: output y")

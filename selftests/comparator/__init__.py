@@ -1,0 +1,1 @@
+"""What a test holds a stage with: declared, compared, judged, failed."""
