@@ -73,6 +73,12 @@ class Floor:
     alone: float
     tokens: np.ndarray
 
+    @cached_property
+    def sample(self) -> int:
+        """How many tokens err each in their own way: equal tokens, as of an image of one colour, err
+        alike, and have one floor."""
+        return len(np.unique(self.tokens))
+
 
 @dataclass(frozen=True)
 class Standard:
@@ -210,7 +216,7 @@ def compare(standard: Standard, shown: np.ndarray | None) -> Comparison:
     floor, limit = standard.floor, standard.tap.limit
     bounds = {
         "floor": floor.value, "floor_setter": floor.setter, "floor_alone": floor.alone,
-        "limit": limit.whole, "token_limit": limit.token,
+        "limit": limit.of(floor.sample), "token_limit": limit.token,
     }  # fmt: skip
     why = problem(standard, shown)
     if why or shown is None:
