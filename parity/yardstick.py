@@ -6,7 +6,9 @@ For a tap with truth t, Meta's float32 run m, its twins and a stage's s, all on 
     floor  = max over m and its twins of rms(run - t), and at least ROUNDING * eps32 * rms(t)
     ratio  = rms(s - t) / floor
 
-There is no absolute tolerance anywhere: a ratio of 1 means "as good as Meta's own float32".
+There is no absolute tolerance anywhere: a ratio of 1 means "as good as honest float32". One of the twins
+errs at each sum by what the longest honest order, one term after the other, is expected to err by
+(``fixtures.stages.meta.rounding``): so the floor covers every order, not those of one BLAS alone.
 
 ``ROUNDING``, the lower bound, is one rounding of the truth. Rounding to nearest errs by a uniform
 value of at most half a unit in the last place; over a binade [1, 2) that is an rms of eps / sqrt(12)
@@ -23,6 +25,9 @@ The same ratio is taken token by token, lest a fault in one register drown in 20
 One token's error is a small sample of what rounding does, so by itself it is no floor: the second
 term is the error pooled over tokens of like scale; the third serves tokens that are all but zero
 among others that are not (the middle of an odd grid has sin 0).
+
+A whole tap of few tokens is a small sample, too: its limit follows how many tokens err apart
+(``Floor.sample``, ``families.base.Limit.of``).
 """
 
 from __future__ import annotations

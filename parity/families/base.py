@@ -56,9 +56,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Limit:
-    """The largest noise ratio over a ``whole`` tap of many tokens and of one ``token``, and what honest
-    arithmetic reached: ``strongest``, the whole tap's ratio as a share of its limit, ``strongest_token``,
-    that of one token, and over the whole ``alone``, against Meta without twins."""
+    """The largest noise ratio over the ``whole`` of a tap of many tokens, and of one ``token``; and what
+    honest arithmetic reached: ``strongest``, over a whole tap, as it would be of many tokens (its share
+    of the limit there, times ``whole``), ``strongest_token``, and ``alone``, as the first, without twins.
+    """
 
     whole: float
     token: float

@@ -4,24 +4,27 @@
 embedding, one block (repeated), head. Shapes are in words: B batch, N tokens, P patches, D model
 width, h heads, d head width, F hidden width, R registers.
 
-Limits are justified by measurement: ``tox -e calibration`` draws 1,100 inputs of every size and
-content, climbs towards the largest ratio, and compares Equimo, the mapped example and its ONNX file
-with Meta on each, isolated, and in chains on an eighth as many: 3,300 comparisons a tap and more;
-``tox -e thorough`` compares every block on 200 inputs, 168,595 comparisons.
-A row ends with the limit of the whole tap and of one token, then the strongest ratios that this has
-shown of an honest stage, of the whole and of one token, and what the first would be against Meta's one
-run, without twins. A limit is at least half as high again as the strongest (``base.MARGIN``), and no
-lower than 3, or 4 of one token, for the sums of another CPU and another BLAS; the weakest fault of the
-catalogue is at 9.5. What stands out:
+Limits are justified by measurement. ``dinov3-parity calibrate`` holds fourteen honest orders of a NumPy
+port to them (sequential sums, lanes, halves, FMA, bias first and last, norms by three methods, angles by
+eleven formulas), isolated, and in chains on an eighth of the inputs; ``tox -e calibration`` draws 1,100
+inputs of every size and content, climbs towards the largest ratio, and compares Equimo, the mapped
+example and its ONNX file with Meta on each; ``tox -e thorough`` compares every block on 200 inputs.
 
-- rope tables: without twins 4.0, with them 1.1: float32 angles of three orders differ by the ulp of
-  the largest angle, and Meta alone is one draw of it;
-- norms: one number a token, its deviation, errs for all its channels at once, so few tokens are a
-  small sample. ``cls`` has one an image: 3.3, at its 99th percentile 2.2; ``patches`` and ``pooled``
-  reach their largest on a grid of one patch. ``norm``, which holds them all, stays within 1.5;
-- probabilities: a row with one large logit errs as that logit does, in all its numbers at once; the
-  worst of the 87,000 rows of one input is at 3.2;
+A row ends with the limit of a whole tap of many tokens (of fewer see ``Limit.of``) and that of one token,
+then the strongest ratios that any of these has shown, of the whole as of many tokens, and of one token,
+and what the first would be against Meta's one run, without twins. The longest honest order is expected to
+err by just the floor, so the limit of many is ``base.MARGIN``; every strongest is at least so far below
+its limit. What stands out:
+
+- norms: one number a token, its variance, errs for all its channels at once, so a token's ratio is a draw
+  from a bell of width 1: the worst of some 100,000 tokens is at 4, and the limit at 6, which one in 500
+  million passes. Whole taps of few tokens (``cls`` has one an image, ``patches`` and ``pooled`` one on a
+  grid of one patch) are as wide;
+- rope tables: a coordinate errs in all its row's angles at once, by any of six formulas;
+- probabilities: a row with one large logit errs as that logit does, in all its numbers at once;
 - the copy of a block's input is exact: whatever errs there was not copied.
+
+MACHINE
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from dinov3_parity.parity.families import VARIANTS, family_of
 from dinov3_parity.parity.families.base import Variant
 from dinov3_parity.parity.yardstick import Floor, Standard
 
-FORMAT, MANIFEST = 1, "manifest.json"
+FORMAT, MANIFEST = 2, "manifest.json"
 
 
 @dataclass(frozen=True)
