@@ -67,8 +67,8 @@ class Limit:
     strongest_token: float
     alone: float
 
-    def of(self, tokens: int) -> float:
-        """The limit of the whole of a tap that has so many tokens.
+    def of(self, tokens: float) -> float:
+        """The limit of the whole of a tap that has so many tokens of like errors.
 
         What all numbers of a token have in common, like its deviation, is one draw; the rms of n draws
         spreads by 1 / sqrt(n) of what one does. So a single token has its own limit, and many have that
