@@ -25,7 +25,7 @@ its limit. What stands out:
 - the copy of a block's input is exact: whatever errs there was not copied.
 
 Measured on an AMD EPYC with AVX-512 and FMA: torch 2.13 (AVX-512 kernels, MKL, oneDNN), NumPy 2.4 on
-OpenBLAS 0.3.31, jaxlib 0.10.2, onnxruntime 1.32; and with all of them held to SSE4.
+OpenBLAS 0.3.31, jaxlib 0.10.2, onnxruntime 1.32; and with all of them held to SSE4 and to AVX2.
 """
 
 from __future__ import annotations
