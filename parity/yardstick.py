@@ -6,7 +6,9 @@ For a tap with truth t, Meta's float32 run m, its twins and a stage's s, all on 
     floor  = max over m and its twins of rms(run - t), and at least ROUNDING * eps32 * rms(t)
     ratio  = rms(s - t) / floor
 
-There is no absolute tolerance anywhere: a ratio of 1 means "as good as Meta's own float32".
+There is no absolute tolerance anywhere: a ratio of 1 means "as good as honest float32". One of the twins
+errs at each sum by what the longest honest order, one term after the other, is expected to err by
+(``fixtures.stages.meta.rounding``): so the floor covers every order, not those of one BLAS alone.
 
 ``ROUNDING``, the lower bound, is one rounding of the truth. Rounding to nearest errs by a uniform
 value of at most half a unit in the last place; over a binade [1, 2) that is an rms of eps / sqrt(12)
@@ -23,6 +25,9 @@ The same ratio is taken token by token, lest a fault in one register drown in 20
 One token's error is a small sample of what rounding does, so by itself it is no floor: the second
 term is the error pooled over tokens of like scale; the third serves tokens that are all but zero
 among others that are not (the middle of an odd grid has sin 0).
+
+A whole tap of few tokens is a small sample, too: its limit follows how many tokens err apart
+(``Floor.sample``, ``families.base.Limit.of``).
 """
 
 from __future__ import annotations
@@ -72,6 +77,18 @@ class Floor:
     setter: str
     alone: float
     tokens: np.ndarray
+
+    @cached_property
+    def sample(self) -> float:
+        """How many tokens, each of its own error, the rms of the whole is a sample of.
+
+        Equal tokens, as of an image of one colour, err alike and have one floor; a token of a large floor
+        counts for more than others. With w the share of all squared floors that each different floor has,
+        it is 1 / sum(w^2): n for n tokens of like floors, 1 for any number of equal ones.
+        """
+        floors, counts = np.unique(self.tokens / self.tokens.max(), return_counts=True)
+        weights = counts * np.square(floors, dtype=np.float64)
+        return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
 @dataclass(frozen=True)
@@ -210,7 +227,7 @@ def compare(standard: Standard, shown: np.ndarray | None) -> Comparison:
     floor, limit = standard.floor, standard.tap.limit
     bounds = {
         "floor": floor.value, "floor_setter": floor.setter, "floor_alone": floor.alone,
-        "limit": limit.whole, "token_limit": limit.token,
+        "limit": limit.of(floor.sample), "token_limit": limit.token,
     }  # fmt: skip
     why = problem(standard, shown)
     if why or shown is None:

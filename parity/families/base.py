@@ -56,14 +56,25 @@ class Place:
 
 @dataclass(frozen=True)
 class Limit:
-    """The largest noise ratio over a whole tap and over one token, and what honest stages reached:
-    ``strongest`` and ``strongest_token``, and over the whole ``alone``, against Meta without twins."""
+    """The largest noise ratio over the ``whole`` of a tap of many tokens, and of one ``token``; and what
+    honest arithmetic reached: ``strongest``, over a whole tap, as it would be of many tokens (its share
+    of the limit there, times ``whole``), ``strongest_token``, and ``alone``, as the first, without twins.
+    """
 
     whole: float
     token: float
     strongest: float
     strongest_token: float
     alone: float
+
+    def of(self, tokens: float) -> float:
+        """The limit of the whole of a tap that has so many tokens of like errors.
+
+        What all numbers of a token have in common, like its deviation, is one draw; the rms of n draws
+        spreads by 1 / sqrt(n) of what one does. So a single token has its own limit, and many have that
+        of many.
+        """
+        return round(self.whole + (self.token - self.whole) / math.sqrt(max(tokens, 1)), 2)
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,12 @@ class Plan:
         return self.settings(seed(self.seed)(test))
 
 
+def drawn(examples: int, seed: int, area: int = QUICK_AREA) -> tuple[Input, ...]:
+    """Up to so many different inputs of at most ``area`` patches from a seed, the same each time."""
+    wanted = settings(PROFILES["quick"], max_examples=examples)
+    return Plan(wanted, seed, (), area).inputs
+
+
 _plan = Plan(PROFILES["quick"])
 
 

@@ -162,8 +162,8 @@ def _hold_ceiling(name: str, ceiling: float) -> None:
     limit = _tap(name)[1].limit
     if ceiling <= min(limit.whole, limit.token):
         raise ValueError(
-            f"the ceiling {ceiling:g} of {name} is within its limit, {limit.whole:g} and of one token "
-            f"{limit.token:g}: nothing departs below it, so write a larger one, or no entry"
+            f"the ceiling {ceiling:g} of {name} is within its limit, {limit.whole:g} of many tokens and "
+            f"of one {limit.token:g}: nothing departs below it, so write a larger one, or no entry"
         )
 
 

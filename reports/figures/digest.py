@@ -32,8 +32,9 @@ _PUBLISHED = sorted({tap for one in FAMILIES.values() for tap in one.published})
 def digest(found: Iterable[Measurement]) -> dict[str, Any]:
     """Everything the page's script needs, as JSON takes it.
 
-    ``inputs`` are those drawn; a row of ``rows`` has its place, ``limit`` and ``token_limit``, and in
-    columns ``input`` (a number in ``inputs``), ``ratio``, ``token_ratio``, ``max_abs`` and ``floor``;
+    ``inputs`` are those drawn; a row of ``rows`` has its place, ``limit`` and ``token_limit`` of the
+    strongest comparison, and in columns ``input`` (a number in ``inputs``), ``ratio``, its ``limits``,
+    which follow the input's size, ``token_ratio``, ``max_abs`` and ``floor``;
     null is not finite, or not comparable. ``failed`` counts those over a limit, ``known`` those that are
     so as is known; ``strength`` is the
     strongest one's ratio in units of its limit, ``worst`` its index in the columns and further figures.
@@ -65,6 +66,7 @@ def _row(place: tuple, group: Sequence[Measurement], inputs: dict[Any, int]) -> 
     return dict(zip(_PLACE, place, strict=True)) | {
         "limit": strongest.limit,
         "token_limit": strongest.token_limit,
+        "limits": [digits(m.limit) for m in group],
         "input": [inputs[m.input] for m in group],
         "ratio": [digits(m.ratio) for m in group],
         "token_ratio": [digits(m.token_ratio) for m in group],

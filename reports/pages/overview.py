@@ -186,13 +186,14 @@ def _taps(
             continue
         floors = {(m.place, m.mode, m.input): m.floor_setter for m in own}
         setters = Counter(floors.values())
+        worst = max(own, key=lambda m: (m.ratio or 0.0) / m.limit)
         rows.append({
             "name": tap.name, "meaning": tap.meaning, "shape": " ".join(tap.shape),
             "called": called.get(tap.name, {}), "count": len(own),
             "setters": [(name, round(100 * n / len(floors))) for name, n in setters.most_common()],
-            "largest": max(m.ratio for m in own),
+            "largest": worst.ratio,
             "alone": max(m.ratio * m.floor / m.floor_alone for m in own),
             "token": max(m.token_ratio for m in own),
-            "limit": own[0].limit, "token_limit": own[0].token_limit,
+            "limit": worst.limit, "token_limit": worst.token_limit,
         })  # fmt: skip
     return rows

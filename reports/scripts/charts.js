@@ -109,9 +109,9 @@ function scatter(variant, axis) {
   });
 }
 
-/** Ratios of one place over the inputs, a row a stage, the limit marked. */
+/** Ratios of one place over the inputs, a row a stage, the limits of the largest and the smallest input marked. */
 function distribution(place) {
-  const points = [];
+  const points = [], limits = rowsAt(place).flatMap((r) => r.limits);
   for (const r of digest.rows) {
     if (r.variant !== place.variant || r.mode !== place.mode || r.block !== place.block || r.tap !== place.tap) continue;
     r.input.forEach((input, i) => {
@@ -127,7 +127,7 @@ function distribution(place) {
     color: colour(allStages()),
     marks: [
       Plot.ruleX([1], { strokeDasharray: "6 4" }),
-      Plot.ruleX([rowsAt(place)[0].limit], { stroke: "var(--fail)" }),
+      Plot.ruleX([Math.min(...limits), Math.max(...limits)], { stroke: "var(--fail)" }),
       Plot.dot(points, { x: "ratio", y: "stage", stroke: "stage", r: 4, strokeWidth: 1.5, channels: { input: "input", by: "by" }, tip: TIP }),
     ],
   });

@@ -14,7 +14,7 @@ const placeKey = (r) => [r.variant, r.stage, r.mode, r.block ?? "-", r.tap].join
 /** A ratio in units of its limit, the larger of tensor's and token's; beyond every number if unknown. */
 function strengthAt(r, i) {
   if (infinite(r.ratio[i]) || infinite(r.token_ratio[i])) return Infinity;
-  return Math.max(r.ratio[i] / r.limit, r.token_ratio[i] / r.token_limit);
+  return Math.max(r.ratio[i] / r.limits[i], r.token_ratio[i] / r.token_limit);
 }
 
 /** The colour of a ratio in units of its limit; as the tables were coloured when they were written. */

@@ -6,6 +6,7 @@ Inputs come from the strategies of the layers; a fault is looked for on one afte
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from dinov3_parity.fixtures.stages.registry import root, stages
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.families.vit import VIT
 from dinov3_parity.parity.faults import HIDDEN, Site, catalogue, like_rounding
-from dinov3_parity.parity.inputs.chosen import TRAPS
+from dinov3_parity.parity.inputs.chosen import SQUARE, TRAPS
 from dinov3_parity.parity.inputs.drawn import Input
 from dinov3_parity.parity.inputs.strategies import PROFILES, QUICK_AREA, Plan, inputs, plan
 from dinov3_parity.parity.records import divergence
@@ -41,6 +42,8 @@ STAND_INS = {
 PORTS = {"vits16": tuple(stages()), "vits16plus": tuple(stages()), "vit7b16": ("meta", "equimo")}
 #: Where mistakes are made that are the same lines for every stage.
 OUTSIDE = (Site.IMAGES, Site.TOKENS, Site.HEAD, Site.WEIGHTS)
+#: So many times over its limit a mistake must be, so that another machine's rounding does not hide it.
+MARGIN = 3
 FAULTS, LIKE_ROUNDING = catalogue(), like_rounding()
 KEYED = [fault for fault in FAULTS.values() if fault.keyed]
 NUMBERS = {name: number for number, name in enumerate(FAULTS)}
@@ -75,6 +78,22 @@ def _first_alike(fault):
     """The first fault of the catalogue at a fault's tap and site."""
     at = fault.tap, fault.site, fault.ffn
     return next(one for one in FAULTS.values() if (one.tap, one.site, one.ffn) == at)
+
+
+def _margin(trial, pipe, port: str) -> float:
+    """How many times its limit a mistake is over on what every run is measured on: the input that it was
+    found on, or where that is a small sample, the square image."""
+    known = trial.record["strength"] or math.inf
+    if known >= MARGIN:
+        return known
+    stage, place = injected(trial.fault, pipe, port), _place(trial, pipe)
+    shown = measured(stage, pipe.recording(SQUARE), (place,), port)
+    return max(known, *(m.strength for m in shown if m.tap == trial.fault.tap))
+
+
+def _place(trial, pipe):
+    named = trial.divergence.worst.place
+    return next(place for place in pipe.places if str(VIT.numbered(pipe.variant, place)) == named)
 
 
 def _own(name: str, stage: str, fault) -> bool:
@@ -112,8 +131,8 @@ def test_a_fault_is_found_and_named(pipeline_of, note, structure, port, fault):
     assert trial.found, f"{fault.name}: nothing over its limit on {trial.examples} inputs"
     assert trial.located, f"{fault.name}: {trial.divergence}"
     assert not fault.hides_on(trial.divergence.worst.input)
-    ratio, honest = trial.record["ratio"], VIT.taps[fault.tap].limit.strongest
-    assert ratio is None or ratio > 3 * honest, f"{fault.name} is close to rounding: {ratio}"
+    margin = _margin(trial, pipeline_of(structure), port)
+    assert margin >= MARGIN, f"{fault.name} is close to rounding: {margin} times its limit"
 
 
 @pytest.mark.parametrize("key", [1, 2])

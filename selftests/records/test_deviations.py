@@ -201,7 +201,7 @@ def test_a_file_is_read_as_it_is_written(tmp_path):
         ("2027-06-01", "'soon'", "until = 'soon' names no date and no version"),
         ("2027-06-01", "7", "until = 7 is not a date, or a requirement"),
         ("= 700", "= -1", "ceiling = -1 is not a number above zero"),
-        ("= 700", "= 2.5", "the ceiling 2.5 of ffn.hidden is within its limit, "),
+        ("= 700", "= 1.4", "the ceiling 1.4 of ffn.hidden is within its limit, "),
         ("= 300", "= 1.5", "the ceiling 1.5 of "),
         ("= 700", "= true", "ceiling = True is not a number above zero"),
         ("= 300", "= 'much'", "is not a table of taps, each with a number"),

@@ -272,7 +272,7 @@ def test_pointing_at_a_cell_tells_all_its_figures(overview):
     for words in (
         "mapped, block 4, attn.probs",
         "noise ratio",
-        "of limit 3",
+        "of limit ",
         "floor",
         "cosine",
         "over its limit",

@@ -1,4 +1,5 @@
-"""Where do honest stages lie? The limits in ``parity/limits.py`` stand on what this measures.
+"""Where do honest stages lie? The limits in ``parity/families/vit_taps.py`` stand on what this measures
+and on honest orders of sums, which ``selftests/calibration`` holds to them.
 
 Every drawn input is compared at the embedding, at the final norm and at one block of its own (its
 seed tells which), isolated; an eighth as many in chains. ``tox -e calibration`` draws more than a
@@ -53,8 +54,9 @@ class Distribution:
     def add(self, tap, stage, mode, drawn, place, found: Comparison) -> float:
         """Note one comparison; the larger of its two ratios in units of the limits."""
         assert not found.problem, f"{stage} at {place}, {tap} on {drawn}: {found.problem}"
-        alone = found.ratio * found.floor / found.floor_alone
-        figures = found.ratio, found.token_ratio, alone, found.floor_setter
+        many = VIT.taps[tap].limit.whole / found.limit  # what it is in a tap of many tokens
+        alone = many * found.ratio * found.floor / found.floor_alone
+        figures = many * found.ratio, found.token_ratio, alone, found.floor_setter
         self._found[tap, stage, mode].append((*figures, f"{place}, {drawn}"))
         return max(found.ratio / found.limit, found.token_ratio / found.token_limit)
 
@@ -76,7 +78,7 @@ class Distribution:
         return rows
 
     def largest(self) -> dict[str, tuple[float, float]]:
-        """The largest ratio over the whole tensor and over one token, by tap."""
+        """The largest ratio over the whole tensor, as of many tokens, and over one token, by tap."""
         found: dict[str, tuple[float, float]] = {}
         for row in self.summary():
             before = found.get(row["tap"], (0.0, 0.0))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from dinov3_parity.parity import yardstick
+from dinov3_parity.parity.families.base import Limit
 from dinov3_parity.parity.families.vit import VIT
-from dinov3_parity.parity.yardstick import EPS32, compare, rms, standard
+from dinov3_parity.parity.yardstick import EPS32, Floor, compare, rms, standard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -186,3 +187,37 @@ def test_a_massive_channel_does_not_hide_its_token():
     shown[0, 9] += 3e-6  # thirty roundings of an ordinary token, nothing beside the massive one
     found = compare(known, shown)
     assert found.ratio < found.limit and found.token == (0, 9) and not found.passed
+
+
+def sample_of(floors):
+    return Floor(1.0, "meta", 1.0, np.asarray(floors, np.float32)).sample
+
+
+def test_the_limit_of_a_whole_tap_follows_how_many_tokens_it_has():
+    limit = Limit(whole=1.5, token=6.0, strongest=1.0, strongest_token=4.0, alone=1.0)
+    assert limit.of(1) == 6.0
+    assert [limit.of(n) for n in (6, 21, 201)] == [3.34, 2.48, 1.82]
+    assert limit.of(10**9) == 1.5
+
+
+def test_tokens_of_like_floors_are_a_sample_of_as_many():
+    assert sample_of(1 + 1e-3 * np.arange(50)) == pytest.approx(50, rel=0.01)
+
+
+def test_equal_tokens_are_a_sample_of_one():
+    """An image of one colour has one patch, whatever its grid; the five before it err by themselves."""
+    assert sample_of(np.full((1, 36), 3e-7)) == 1
+    prefix = [1.1, 1.2, 1.3, 1.4, 1.5]
+    assert 1 < sample_of([*prefix, *[1.0] * 36]) < 2.5
+
+
+def test_a_token_that_is_nearly_all_of_the_error_is_nearly_all_of_the_sample():
+    assert sample_of([100.0, *(1 + 1e-3 * np.arange(50))]) == pytest.approx(1, rel=0.02)
+
+
+def test_a_comparison_has_the_limit_of_its_sample():
+    truth = np.random.default_rng(0).standard_normal((1, 6, 384))
+    known = standard(VIT.taps["norm1"], truth, {"meta": noisy(truth, 1)})
+    found = compare(known, noisy(truth, 2))
+    assert found.limit == VIT.taps["norm1"].limit.of(known.floor.sample)
+    assert found.token_limit == VIT.taps["norm1"].limit.token < 2 * found.limit

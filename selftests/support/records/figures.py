@@ -200,7 +200,7 @@ def told(
                 "floor_setter": now["setter"][k], "floor_alone": now["alone"][k],
                 "max_abs": now["max_abs"][k], "max_abs_index": now["index"][k][: len(tap.shape)],
                 "rel_max": now["rel_max"][k], "cosine": now["cosine"][k],
-                "limit": tap.limit.whole, "token": [now["token"][k][axis] for axis in axes],
+                "limit": now["limit"][k], "token": [now["token"][k][axis] for axis in axes],
                 "token_ratio": now["token_ratio"][k], "token_limit": tap.limit.token,
                 "passed": now["passed"][k], "runtime": test.runtime, "fault": None,
                 "layer": test.layer, "content": drawn.content, "scale": drawn.scale, "problem": "",
@@ -222,15 +222,17 @@ def _figures(
     """The figures of a test, each (inputs, places); ``stronger`` is what was so than all before."""
     scale, floor, setter, alone = known.at(test)
     shape, meta = scale.shape, test.stage == "meta"
-    limit = np.array([VIT.taps[place.tap].limit.whole for place in test.places])
-    token_limit = np.array([VIT.taps[place.tap].limit.token for place in test.places])
+    limits = [VIT.taps[place.tap].limit for place in test.places]
+    token_limit = np.array([limit.token for limit in limits])
     per_token = np.where(token_axes, sizes, 1)
+    tokens = per_token.prod(2)
+    limit = np.array([[one.of(n) for one, n in zip(limits, row, strict=True)] for row in tokens])
     ratio = rng.lognormal(math.log(HONEST.get(test.stage, 1)), 0.16, shape)
     ratio = np.minimum(ratio, 0.6 * limit)
     spread = np.exp(np.abs(rng.normal(0, 0.12, shape)) + 0.08)
     if meta:
         ratio, spread = alone / floor, np.minimum(spread, floor / alone)
-    spread[per_token.prod(2) == 1] = 1
+    spread[tokens == 1] = 1
     exact = np.array([place.mode == ISOLATED and place.tap == "input" for place in test.places])
     factor = np.array([factors.get(place, 1.0) for place in test.places]) * ~exact
     token_ratio = np.minimum(ratio * spread, 0.9 * token_limit) * factor
@@ -244,7 +246,7 @@ def _figures(
     return {
         "ratio": ratio, "floor": floor, "setter": setter, "alone": alone, "max_abs": max_abs,
         "index": index, "rel_max": max_abs / scale, "cosine": 1 / np.hypot(1, error / scale),
-        "token": token, "token_ratio": token_ratio, "stronger": strength > before,
+        "token": token, "token_ratio": token_ratio, "limit": limit, "stronger": strength > before,
         "passed": (ratio <= limit) & (token_ratio <= token_limit),
     }  # fmt: skip
 
