@@ -1,6 +1,7 @@
 """Taps found in files that somebody else exported, right ones and badly wrong ones."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -143,6 +144,28 @@ def test_of_operators_that_were_fused_only_what_comes_out_is_a_tap(two_blocks, a
     _, found = aligned(two_blocks, change=optimize)
     assert {tap for _, tap in found.absent} == {"ffn.up"} and not far(found)
     assert found.absent[FIRST, "ffn.up"].startswith("computed inside BiasGelu (")
+
+
+def _with_its_last_residual_in_the_norm(path):
+    """As onnxruntime saves a file of torch's dynamo, whose last block hands on what is no value."""
+    model = onnx.load(path)
+    nodes = {name: node for node in model.graph.node for name in node.output}
+    norm = nodes[model.graph.output[0].name]
+    assert norm.op_type == "LayerNormalization"
+    add = nodes[norm.input[0]]
+    norm.op_type, norm.domain = "SkipLayerNormalization", "com.microsoft"
+    norm.input[:] = [*add.input, *norm.input[1:]]
+    del norm.attribute[:]
+    norm.attribute.append(onnx.helper.make_attribute("epsilon", 1e-5))
+    model.graph.node.remove(add)
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, path)
+
+
+def test_a_residual_that_is_added_in_the_norm_after_it_is_handed_on(two_blocks, aligned):
+    _, found = aligned(two_blocks, change=_with_its_last_residual_in_the_norm)
+    assert not found.absent and not far(found)
+    assert found.found[SECOND, "output"].name.endswith("/sum")
 
 
 def test_an_alignment_is_read_as_it_was_written(two_blocks, aligned):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from dinov3_parity.fixtures.graphs.onnx_graph import OnnxGraph
 from dinov3_parity.parity.errors import ParityError
@@ -98,6 +99,45 @@ def test_what_a_branch_reads_of_the_graph_around_it_can_be_given(tmp_path):
     assert np.array_equal(graph.run(IMAGES, ["out"])["out"], 3 * IMAGES)
     given = {"doubled": np.zeros_like(IMAGES)}
     assert np.array_equal(graph.run(IMAGES, ["out"], given)["out"], IMAGES)
+
+
+SKIP = """
+<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+agraph (float[B, N, 4] images) => (float[B, N, 4] out)
+<float[4] scale = {1, 2, 3, 4}, float[4] shift = {1, 0, 1, 0}, float[4] bias = {4, 3, 2, 1}>
+{
+  doubled = Mul(images, scale)
+  OUTPUTS = com.microsoft.SkipLayerNormalization<epsilon: float = 0.01> (
+    images, doubled, scale, shift, bias
+  )
+  LAST
+}
+"""
+#: The sum is no value of the file, and it is one that is read again.
+SKIPS = {
+    "out/sum": SKIP.replace("OUTPUTS", "out").replace("LAST", ""),
+    "sum": SKIP.replace("OUTPUTS", "norm, , , sum").replace("LAST", "out = Add(norm, sum)"),
+}
+
+
+@pytest.mark.parametrize("total", SKIPS)
+def test_a_sum_normalized_in_the_operator_that_adds_it_is_a_value_that_is_read(tmp_path, total):
+    onnx.save(parser.parse_model(SKIPS[total]), path := tmp_path / "skip.onnx")
+    tokens = np.random.default_rng(0).standard_normal((2, 3, 4), np.float32)
+    graph = OnnxGraph(path, lambda images: {"images": images})
+    whole = ran(path, tokens)
+    shown = graph.run(tokens, [total, "out"])
+    doubled = tokens * np.float32([1, 2, 3, 4])
+    assert np.array_equal(shown[total], tokens + doubled + np.float32([4, 3, 2, 1]))
+    assert np.array_equal(shown["out"], whole)
+    again = graph.run(np.zeros_like(tokens), ["out"], {total: shown[total]})
+    assert np.array_equal(again["out"], whole)
+
+
+def ran(path, tokens):
+    """What onnxruntime returns of the file as it is."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {"images": tokens})[0]
 
 
 def test_a_function_that_calls_itself_is_refused(tmp_path):

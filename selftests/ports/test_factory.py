@@ -19,7 +19,7 @@ from dinov3_parity.parity.records import reader
 from selftests.support.stages import factories
 from selftests.support.stages.brought import given, in_a_paragraph
 
-DRAWN = "B2 2x3 seed=1"
+DRAWN, SQUARE = "B2 2x3 seed=1", "B2 3x3 seed=1"
 VITS16 = VARIANTS["vits16"]
 
 
@@ -27,9 +27,9 @@ VITS16 = VARIANTS["vits16"]
 def held(run_pytest, tmp_path):
     """What the layer ``local``, or whatever is asked for, finds of a factory on one input."""
 
-    def hold(body, words="local"):
+    def hold(body, words="local", drawn=DRAWN):
         port = given(tmp_path, body, "factory.py", "make")
-        asked = ("--stage", port, "-k", f"vits16 and make and {words}", "--reproduce", DRAWN)
+        asked = ("--stage", port, "-k", f"vits16 and make and {words}", "--reproduce", drawn)
         shown = run_pytest(*asked)
         found = reader.read(tmp_path / "report").found
         return shown, {(str(m.place), m.tap) for m in found if m.failed}, found
@@ -73,6 +73,31 @@ def test_a_jax_factory_holds(held):
     shown, departing, found = held(factories.EQUIMO)
     assert shown.code == 0 and not departing, shown.out
     assert len(found) == 4 + 12 * 18 + 1 and all(m.runtime.startswith("jax ") for m in found)
+
+
+@pytest.mark.thorough
+def test_an_nnx_module_departs_at_the_eps_of_its_norms_alone(held):
+    """Thorough: a run of twelve blocks, as the next one."""
+    _has_nnx()
+    shown, departing, found = held(factories.NNX, drawn=SQUARE)
+    norms = {(f"block {i}", tap) for i in range(12) for tap in ("norm1", "norm2")}
+    assert departing == {*norms, ("head", "norm")}, shown.out
+    assert len(found) == 4 + 12 * 18 + 1, "every tap of an NNX module is found"
+
+
+@pytest.mark.thorough
+def test_an_nnx_module_with_meta_s_eps_holds(held):
+    _has_nnx()
+    shown, departing, found = held(factories.NNX_EPS, "not release", SQUARE)
+    assert shown.code == 0 and not departing, shown.out
+    assert {m.mode for m in found} >= {"local", "isolated", "chained"}
+
+
+def _has_nnx():
+    pytest.importorskip("flax", reason="flax is not installed, which jax2onnx brings")
+    pytest.importorskip(
+        "jax2onnx", reason="jax2onnx is not installed: pip install dinov3-parity[test]"
+    )
 
 
 # What a factory does wrong

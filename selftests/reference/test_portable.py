@@ -3,14 +3,19 @@
 import json
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from dinov3_parity.fixtures.checkpoints import choice, release
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.cli.main import main
+from dinov3_parity.fixtures.host import extras
+from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
+from dinov3_parity.fixtures.pytest_plugin.session import Session
 from dinov3_parity.fixtures.reference import portable
 from dinov3_parity.fixtures.reference.portable import MANIFEST
+from dinov3_parity.fixtures.store import keys
 from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.inputs.drawn import CHAIN, EVERY, Input, parse
@@ -67,6 +72,20 @@ def test_what_is_read_is_what_was_recorded_to_the_bit(small, vits16, store):
                 read[tap].scale,
                 read[tap].floor.value,
             )
+
+
+def test_a_port_s_own_inputs_are_read_where_there_is_no_torch(small, vits16, store, monkeypatch):
+    opened = portable.opened(small, store)
+    monkeypatch.setattr(keys, "version", lambda name: pytest.fail(f"{name} was asked for"))
+    pipe = Pipeline(vits16.variant, vits16.checkpoint, store, references=opened)
+    assert pipe.at_hand(ONE).folder == opened.recorded(ONE).folder
+
+
+def test_operations_alone_are_held_where_metas_model_can_be_run(monkeypatch):
+    computes = lambda references: Session.computes.fget(SimpleNamespace(references=references))
+    assert computes(None) and computes("references.zip")
+    monkeypatch.setattr(extras, "installed", lambda name: "")
+    assert computes(None) and not computes("references.zip")
 
 
 def test_a_photograph_is_in_the_file_for_who_cannot_draw_it(small, store, monkeypatch):

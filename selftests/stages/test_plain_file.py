@@ -1,5 +1,6 @@
 """The file that export writes by default: what other runtimes and tools need of it."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,8 @@ IMAGES = {
     "batch": Input(2, (14, 14), seed=1),
     "size": Input(2, (2, 3), seed=1),
 }
+#: Besides, of what a form leaves open.
+MORE = {"static": (), "batch": (Input(3, (14, 14), seed=1),), "size": (Input(1, (4, 1), seed=1),)}
 SIDE = 224
 
 
@@ -97,12 +100,56 @@ def test_registers_are_returned_or_left_out_of_every_form(written, form):
     assert np.array_equal(as_it_is, whole if form == "size" else without)
 
 
+def by_reference(path, images):
+    (shown,) = ReferenceEvaluator(str(path)).run(None, {"images": images})
+    return shown
+
+
+def by_openvino(path, images):
+    """In float32: as it comes it computes in bfloat16 where the processor can."""
+    import openvino
+
+    how = {"INFERENCE_PRECISION_HINT": "f32"}
+    return openvino.Core().compile_model(str(path), "CPU", how)({"images": images})[0]
+
+
+def by_tract(path, images):
+    """Told the size of its images: of a size that is open it takes no slices."""
+    import tract
+
+    model = tract.onnx().load(str(path))
+    model.set_input_fact(0, f"{','.join(map(str, images.shape))},f32")
+    return model.into_model().into_runnable().run([images])[0].to_numpy()
+
+
+def by_tinygrad(path, images):
+    import tinygrad
+    from tinygrad.nn.onnx import OnnxRunner
+
+    (shown,) = OnnxRunner(path)({"images": tinygrad.Tensor(images, device="CPU")}).values()
+    return shown.numpy()
+
+
+#: The package that has a runtime, and how a file is run on it. tinygrad compiles for a minute.
+RUNTIMES = [
+    pytest.param("onnx", by_reference, id="reference"),
+    pytest.param("openvino", by_openvino, id="openvino"),
+    pytest.param("tract", by_tract, id="tract"),
+    pytest.param("tinygrad", by_tinygrad, id="tinygrad", marks=pytest.mark.thorough),
+]
+
+
 @pytest.mark.parametrize("form", IMAGES)
-def test_onnxs_own_evaluator_runs_it(written, form):
-    images = IMAGES[form].images()
-    (shown,) = ReferenceEvaluator(str(written(form))).run(None, {"images": images})
-    expected = ran(written(form), images)
-    assert np.abs(shown - expected).max() < 1e-4 * np.abs(expected).max()
+@pytest.mark.parametrize(("package", "run"), RUNTIMES)
+def test_other_runtimes_return_what_onnxruntime_does(written, form, package, run):
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install {package}")
+    if package == "tinygrad" and not shutil.which("clang"):
+        pytest.skip("tinygrad compiles with clang, which is not installed")
+    for one in (IMAGES[form], *MORE[form]):
+        images = one.images()
+        shown, expected = run(written(form), images), ran(written(form), images)
+        assert shown.shape == expected.shape
+        assert np.abs(shown - expected).max() < 1e-5 * np.abs(expected).max(), one
 
 
 def test_onnxruntimes_tools_find_its_weights(written, tmp_path):

@@ -45,3 +45,37 @@ def make(variant, checkpoint):
 
     return jax.vmap(tokens)
 """
+
+#: jax2onnx's example in flax NNX, which takes square images of one size. It stands in docs/ports.md.
+NNX = """
+import re
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax2onnx.plugins.examples.nnx.dinov3 import VisionTransformer
+
+
+def make(variant, checkpoint):
+    sizes = (48, variant.patch, variant.dim, variant.depth, variant.heads, variant.registers)
+    model = VisionTransformer(*sizes, rngs=nnx.Rngs(0))
+    for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+        name = re.sub("kernel|scale", "weight", ".".join(map(str, path))).replace("core.out_proj", "proj")
+        array = np.array(checkpoint[re.sub("core.[qkv]_proj", "qkv", name)])
+        if part := re.search("core.([qkv])_proj", name):
+            array = np.split(array, 3)["qkv".index(part[1])] * (not name.endswith("k_proj.bias"))
+        array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+        leaf.set_value(jnp.asarray(array.T if path[-1] == "kernel" and array.ndim == 2 else array))
+    return lambda images: model.norm(model.block_outputs(images)[-1])
+
+
+make.sizes = [(48, 48)]
+"""
+
+#: The same with Meta's eps in its norms.
+NNX_EPS = NNX.replace(
+    "    return lambda",
+    """    for norm in (model.norm, *(n for one in model.blocks for n in (one.norm1, one.norm2))):
+        norm.epsilon = 1e-5
+    return lambda""",
+)
