@@ -1,16 +1,16 @@
 """Mistakes made in what judges, and whether the suite's own tests notice: how many die, and which live.
 
-    python -m selftests.mutation [WORD ...] [--seed N] [--only named | generated] [--out FILE]
+    python -m selftests.mutation [WORD ...] [--seed N] [--out FILE]
 
-WORDs choose modules by a part of their paths. First the named mistakes, each before the tests that must
-notice it; then generated ones, a sample by the seed, each before the quick tests that reach it. Exit
-code 0 when every named one is killed and every survivor is accounted for, 1 when one is not.
+WORDs choose modules by a part of their paths; ``named`` alone, named mistakes and no others. First come
+the named ones, each before the tests that must notice it; then generated ones, a sample by the seed, each
+before the quick tests that reach it. Exit code 0 when every named one is
+killed and every survivor is accounted for, 1 when one is not.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import sys
@@ -30,6 +30,9 @@ from selftests.mutation.targets import TARGETS, Target
 
 #: Seconds that a mutant may take: one that goes round for ever is killed by them.
 LIMIT = 150
+
+#: The word that asks for named mistakes and no others.
+ALONE = "named"
 
 
 @dataclass
@@ -67,10 +70,10 @@ def _made(one: Named) -> CodeType:
     return compile(one.source(trial.ROOT), str(trial.ROOT / one.path), "exec")
 
 
-def named(words: Sequence[str], store: str) -> list[str]:
-    """The named mistakes that no test notices; each is told."""
+def named(some: Sequence[Named], store: str) -> list[str]:
+    """Of named mistakes those that no test notices; each is told."""
     unnoticed = []
-    for one in (one for one in NAMED if not words or any(word in one.path for word in words)):
+    for one in some:
         outcome = trial.tried(trial.ROOT / one.path, partial(_made, one), [one.by], store, LIMIT)
         told = f"killed by {outcome.by}" if outcome.killed else f"SURVIVES {one.by}"
         print(f"{one.name}: {told}", flush=True)
@@ -103,30 +106,20 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m selftests.mutation")
     parser.add_argument("words", nargs="*", metavar="WORD", help="a part of a module's path")
     parser.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
-    parser.add_argument("--only", choices=("named", "generated"))
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the table goes, too")
-    parser.add_argument("--reach", type=Path)
     options = parser.parse_args(words)
     os.chdir(trial.ROOT)
-    begun = time.monotonic()
-    targets = [
-        one for one in TARGETS if not options.words or any(w in one.path for w in options.words)
-    ]
-    tests = (
-        {one.by for one in NAMED}
-        if options.only == "named"
-        else {t for o in targets for t in o.tests}
-    )
-    if options.reach and options.reach.exists():
-        found = json.loads(options.reach.read_text())
-    else:
-        found = trial.reached(sorted(tests), [trial.ROOT / one.path for one in targets])
+    begun, chosen_ones = time.monotonic(), [word for word in options.words if word != ALONE]
+    about = lambda path: not chosen_ones or any(word in path for word in chosen_ones)
+    targets = [one for one in TARGETS if about(one.path) and ALONE not in options.words]
+    tests = {test for one in targets for test in one.tests} or {one.by for one in NAMED}
+    found = trial.reached(sorted(tests), [trial.ROOT / one.path for one in targets])
     if found["failed"]:
         raise SystemExit(f"without a mistake there fails: {', '.join(found['failed'])}")
     trial.prepare(found["modules"])
-    unnoticed = [] if options.only == "generated" else named(options.words, found["store"])
+    unnoticed = named([one for one in NAMED if about(one.path)], found["store"])
     scores: list[Score] = []
-    for target in targets if options.only != "named" else ():
+    for target in targets:
         scores.append(generated(target, options.seed, found))
         print(scores[-1].row, flush=True)
     tried, killed = (sum(getattr(one, name) for one in scores) for name in ("tried", "killed"))
