@@ -44,7 +44,7 @@ VITS16 = VARIANTS["vits16"]
 UNSEEN = Input(2, (4, 3), seed=11)
 
 #: The relative rms difference from Meta's own value that a file's numbers explain.
-EXPLAINED = {"float16": 0.01, "dynamic int8": 0.1}
+EXPLAINED = {"float16": 0.05, "dynamic int8": 0.1}
 
 
 class Both(torch.nn.Module):
