@@ -35,6 +35,7 @@ def test_every_command_says_what_it_returns_and_gives_an_example(name, capsys):
         "run",
         "store",
         "doctor",
+        "calibrate",
     )
     assert ("--json" in said) == (name in asked)
 

@@ -316,10 +316,10 @@ def test_downstream_is_what_comes_after_in_the_chain_of_blocks_or_is_computed_fr
 
 
 def test_a_ceiling_is_above_the_smaller_of_a_tap_s_limits(tmp_path):
-    with pytest.raises(ParityError, match="within its limit, 3 and of one token 4"):
-        deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 3.0")))
-    (entry,) = deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 3.1")))
-    assert entry.ceiling == 3.1
+    with pytest.raises(ParityError, match=r"within its limit, 1\.5 of many tokens and of one 4"):
+        deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 1.5")))
+    (entry,) = deviations.load(written(tmp_path, WHOLE.replace("ceiling = 700", "ceiling = 1.6")))
+    assert entry.ceiling == 1.6
 
 
 def test_of_several_entries_about_a_tap_the_largest_ceiling_that_counts_is_known():

@@ -256,7 +256,7 @@ def test_a_port_from_a_file_is_held_against_meta(run_pytest, warm, tmp_path, por
             (e, test) for test, (e, _) in became(tmp_path / "report").items() if e != "passed"
         ]
         about = became(tmp_path / "report")[failed[0][1]][1]
-        assert failed[0][0] == "failed" and about["ratio"] > about["limit"] == 3
+        assert failed[0][0] == "failed" and about["ratio"] > about["limit"] > 1.5
         assert (about["layer"], about["block"], about["tap"]) == ("blocks", 0, "norm2")
         again = run_pytest(*shlex.split(line.split("pytest ")[1]))
         assert again.code == code and words in again.out

@@ -161,7 +161,7 @@ def flipped(held):
 
 
 REFUSED = {
-    "of another format": (telling(format=3), MANIFEST, "has format 3"),
+    "of another format": (telling(format=99), MANIFEST, "has format 99"),
     "of no variant": (telling(variant="vits99"), MANIFEST, "'vits99' is none of this version's"),
     "of another geometry": (telling(geometry="VisionTransformer()"), MANIFEST, "is none of this"),
     "of other taps": (telling(taps="0"), MANIFEST, "has other taps"),

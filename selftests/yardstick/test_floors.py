@@ -31,17 +31,19 @@ def test_the_floor_of_a_token_is_that_of_its_worst_run(known):
 
 
 @pytest.mark.parametrize(
-    ("ratio", "token_ratio", "passed"),
+    ("share", "token_share", "passed"),
     [
-        (3.0, 4.0, True), (3.01, 1.0, False), (1.0, 4.01, False), (np.nan, 1.0, False),
-        (1.0, np.nan, False), (29.0, 1.0, False), (1.0, 39.0, False),
+        (1, 1, True), (1.001, 0.3, False), (0.3, 1.001, False), (np.nan, 0.3, False),
+        (0.3, np.nan, False), (9, 0.3, False), (0.3, 9, False),
     ],
 )  # fmt: skip
 def test_both_ratios_are_held_and_a_limit_is_the_last_that_passes(
-    known, ratio, token_ratio, passed
+    known, share, token_share, passed
 ):
-    found = replace(compare(known, known.meta), ratio=ratio, token_ratio=token_ratio)
-    assert (found.limit, found.token_limit) == (3.0, 4.0)
+    found = compare(known, known.meta)
+    limit, token_limit = OUTPUT.limit.of(known.floor.sample), OUTPUT.limit.token
+    assert (found.limit, found.token_limit) == (limit, token_limit)
+    found = replace(found, ratio=share * limit, token_ratio=token_share * token_limit)
     assert found.passed == passed
     assert not replace(found, problem="why").passed
 
