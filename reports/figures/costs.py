@@ -41,7 +41,8 @@ def growth(found: list[Measurement]) -> dict[str, dict[str, dict[str, float]]]:
         if m.mode != CHAINED or m.tap != handed_on or m.problem or m.ratio is None:
             continue
         figures = {"ratio": m.ratio, "rms_error": m.ratio * m.floor, "rel_max": m.rel_max or 0.0}
-        known = worst.setdefault(m.stage, {}).setdefault(str(m.block), figures)
+        at = m.place if m.block is None else str(m.block)
+        known = worst.setdefault(m.stage, {}).setdefault(at, figures)
         for key, value in figures.items():
             known[key] = max(known[key], value)
     return worst

@@ -52,6 +52,19 @@ def test_every_value_stands_after_what_it_is_computed_from(graph):
         seen.add(value.name)
 
 
+def test_a_value_that_numpy_has_no_type_for_is_left_out(tmp_path):
+    text = """
+    <ir_version: 9, opset_import: ["" : 19]>
+    agraph (float[B, 3, H, W] images) => (float[B, 3, H, W] out)
+    { half = Cast<to = 16>(images)  moved = Identity(half)  back = Cast<to = 1>(moved)
+      out = Add(back, images) }
+    """
+    onnx.save(parser.parse_model(text), path := tmp_path / "half.onnx")
+    graph = OnnxGraph(path, lambda images: {"images": images})
+    shown = graph.run(IMAGES, ["half", "moved", "back", "out"])
+    assert list(shown) == ["back", "out"] and np.array_equal(shown["out"], 2 * IMAGES)
+
+
 def test_what_is_wanted_is_shown_and_the_outputs_are_the_file_s_own(graph):
     shown = graph.run(IMAGES, ["doubled", *graph.outputs()])
     assert np.array_equal(shown["doubled"], 2 * IMAGES)

@@ -20,6 +20,7 @@ from dinov3_parity.parity.errors import ParityError
 from dinov3_parity.parity.families import VARIANTS
 from dinov3_parity.parity.inputs.drawn import CHAIN, EVERY, Input, parse
 from dinov3_parity.parity.records import reader
+from dinov3_parity.parity.records.measurement import CHAINED, ISOLATED
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,15 @@ def quick(vits16, tmp_path_factory):
 def test_regrouped_bytes_are_put_back(numbers, header):
     raw = len(header).to_bytes(8, "little") + header + np.array(numbers, np.float32).tobytes()
     assert portable.whole(portable.planes(raw)) == raw
+
+
+def test_the_embedding_is_the_same_in_the_chain_as_alone(vits16):
+    """A file may return it beside others, which are of the chain."""
+    reference = vits16.recording(Input(2, (2, 8), 1))
+    first = reference.places[0]
+    alone, chained = (reference.part(first, mode) for mode in (ISOLATED, CHAINED))
+    assert set(alone) == set(chained) and "tokens" in chained
+    assert chained["tokens"].floor.value == alone["tokens"].floor.value
 
 
 def test_what_is_read_is_what_was_recorded_to_the_bit(small, vits16, store):

@@ -141,6 +141,14 @@ def test_a_variants_costs_and_growth_are_told_by_block(page):
     assert "Peak resident memory 3.00 GiB" in shown and "reference 2.8" in shown
 
 
+def test_an_output_that_has_the_embedding_grows_from_there():
+    embedding = taken("tokens", 0.5, block=None, mode=CHAINED)
+    found = [embedding, *(replace(m, mode=CHAINED) for m in with_faults(output=2.5))]
+    figures = costs.of("vits16", TOLD, found)
+    assert figures["growth"]["equimo"]["embed"]["ratio"] == 0.5
+    assert [place for place, *_ in costs.table(figures)["rows"]][:2] == ["embed", "0"]
+
+
 def test_costs_of_several_processes_are_summed_and_the_largest_peak_is_kept():
     notes = [
         {"costs": {"vits16": {"peak_resident_bytes": peak, "seconds": {"onnx": {"3": 1.5}}}}}
