@@ -82,6 +82,11 @@ def case(
 
 
 def _size(m: Measurement) -> str:
+    if m.problem.startswith("output "):
+        return (
+            f"The file's {m.problem}. What it is to be held to cannot be told, which says nothing of the "
+            f"other outputs: export a file without it."
+        )
     if m.problem:
         return (
             f"The tap is {m.problem}."
