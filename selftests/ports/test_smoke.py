@@ -139,7 +139,9 @@ def test_a_port_of_features_is_held_by_what_the_whole_model_returns(run_pytest, 
     )
 
 
+@pytest.mark.thorough
 def test_what_features_need_not_return_is_compared_where_they_do(run_pytest, tmp_path):
+    """Thorough: comparator/test_comparator.py has the rule, the test before this one a whole run."""
     lines = (
         "def features(self, images):\n"
         "        shown = super().features(images)\n"
