@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -299,3 +299,14 @@ def _low(bundle, cell, model: Model, shown, standards, outcome: Outcome) -> Reco
     own = {"ratio": share, "limit": None, "tap": tap, "input": name, "words": words}
     figures: dict[str, Any] = found | own
     return Record(cell, LOW, **figures, growth=growth)
+
+
+def looked_into(found: Sequence[Record]) -> str:
+    """Of how many cells what is inside was looked at, in a line."""
+    inside = [one.inside for one in found if one.inside]
+    others = f"the other {len(found) - len(inside):,} at their ends alone"
+    if not inside:
+        return "looked into none of them: their ends alone"
+    return (
+        f"looked into {len(inside):,} of them, {max(inside)} taps of blocks by themselves; {others}"
+    )

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -129,17 +128,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     (state["out"] / RUN).write_text(json.dumps(run, indent=1))
 
 
-def looked_into(found: Sequence[matrix.Record]) -> str:
-    """Of how many cells what is inside was looked at, in a line."""
-    inside = [one.inside for one in found if one.inside]
-    others = f"the other {len(found) - len(inside)} at their ends alone"
-    if not inside:
-        return "looked into none of them: their ends alone"
-    return (
-        f"looked into {len(inside)} of them, {max(inside)} taps of blocks by themselves; {others}"
-    )
-
-
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     state = config.stash.get(STATE, None)
     if not state or not state["found"]:
@@ -149,7 +137,7 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         counts[one.verdict] = counts.get(one.verdict, 0) + 1
     told = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
     terminalreporter.write_line(f"onnxruntime {version('onnxruntime')}: {told}")
-    terminalreporter.write_line(looked_into(state["found"]))
+    terminalreporter.write_line(matrix.looked_into(state["found"]))
     for name in deviations.unmatched(state["found"], state["policy"]):
         terminalreporter.write_line(f"listed deviation that no cell here is about: {name}")
     terminalreporter.write_line(f"records: {state['out'] / RECORDS}")

@@ -21,6 +21,7 @@ from dinov3_parity.parity.matrix.cell import (
     UNSUPPORTED,
     Cell,
     Record,
+    looked_into,
     record,
 )
 from dinov3_parity.parity.runtimes.isolated import LEVELS
@@ -104,13 +105,7 @@ def summary(found: Merged) -> list[str]:
         f"{counted(len(found.records), 'cell')} on {counted(len(found.versions), 'version')}: "
         + ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(counts.items()))
     )
-    inside = [one.inside for one in found.records if one.inside]
-    lines.append(
-        f"looked into {len(inside):,} of them, {max(inside)} taps of blocks by themselves; the others at "
-        f"their ends alone"
-        if inside
-        else "looked into none of them: their ends alone"
-    )
+    lines.append(looked_into(found.records))
     if missing := absent(found):
         lines.append(f"absent, not run or not to be installed: {', '.join(missing)}")
     unexplained = failures(found)

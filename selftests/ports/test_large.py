@@ -8,7 +8,7 @@ import pytest
 from dinov3_parity.fixtures.checkpoints.block_subset import BlockSubset
 from dinov3_parity.fixtures.checkpoints.synthetic import Synthetic
 from dinov3_parity.fixtures.graphs.base import Value
-from dinov3_parity.fixtures.graphs.onnx_graph import flat
+from dinov3_parity.fixtures.graphs.onnx_parts.flat import flat
 from dinov3_parity.fixtures.pipeline.pipeline import Pipeline
 from dinov3_parity.fixtures.ports.factories.words import from_words
 from dinov3_parity.fixtures.ports.large.excerpts import Excerpts
